@@ -1,0 +1,132 @@
+import { inspect } from 'node:util'
+
+/** One thing that is wrong in a configuration. */
+export interface ConfigFault {
+  /** Where: `timeouts.headersMs`, `routes[3].prefix`. */
+  readonly path: string
+  /** What is wrong. */
+  readonly message: string
+  /** The value that was given. */
+  readonly received?: unknown
+  /** What to write instead. */
+  readonly cure?: string
+}
+
+/** The part of a schema library's issue that we read (valibot's `BaseIssue` fits). */
+export interface SchemaIssue {
+  readonly kind: string
+  readonly type: string
+  readonly message: string
+  readonly input: unknown
+  readonly path?: readonly { readonly key?: unknown; readonly input?: unknown }[] | undefined
+}
+
+const BRAND = Symbol.for('postern.ConfigError')
+
+/**
+ * A configuration that cannot be used, with *all* its faults, each by path, received value and cure. Thrown at start,
+ * never at a request.
+ */
+export class ConfigError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+  readonly [BRAND] = true
+  readonly code = 'POSTERN_CONFIG'
+  readonly faults: readonly ConfigFault[]
+
+  /** @param subject whose configuration it is: `proxy()`, `gateway()` */
+  constructor(subject: string, faults: readonly ConfigFault[]) {
+    super(
+      `${subject}: ${faults.length === 1 ? '' : `${faults.length} faults in the options\n`}${faults.map(line).join('\n')}`,
+    )
+    this.name = 'ConfigError'
+    this.faults = faults
+  }
+}
+
+/**
+ * Turns the issues of a schema library into faults: unknown keys get the nearest known one.
+ *
+ * @param issues what the schema library found
+ * @param knownKeys the keys that are known at a path (`''` is the root); for "did you mean"
+ */
+export function faultsOf(
+  issues: readonly SchemaIssue[],
+  knownKeys: (path: readonly (string | number)[]) => readonly string[] = () => [],
+): ConfigFault[] {
+  return issues.map((issue) => {
+    const keys = (issue.path ?? []).map((item) => item.key as string | number)
+    const path = pathText(keys)
+    if (issue.kind === 'schema' && issue.type === 'strict_object' && keys.length > 0) {
+      const key = String(keys.at(-1))
+      const near = nearest(key, knownKeys(keys.slice(0, -1)))
+      const known = knownKeys(keys.slice(0, -1))
+      // A strict object reports a missing required key in the same way; then the key is a known one.
+      if (!known.includes(key)) {
+        return {
+          path,
+          message: 'unknown option',
+          received: issue.input,
+          cure: near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`,
+        }
+      }
+      return { path, message: 'missing', cure: 'give it a value' }
+    }
+    return { path, message: issue.message, received: issue.input }
+  })
+}
+
+/** `['routes', 3, 'prefix']` → `routes[3].prefix`. */
+export function pathText(keys: readonly (string | number)[]): string {
+  let text = ''
+  for (const key of keys) {
+    if (typeof key === 'number') text += `[${key}]`
+    else text += text === '' ? key : `.${key}`
+  }
+  return text
+}
+
+/** The known key nearest to a mistyped one, or undefined when none is near enough to be meant. */
+export function nearest(key: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(2, Math.floor(key.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = editDistance(key.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Levenshtein's distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+    }
+    row = next
+  }
+  return row[b.length]!
+}
+
+function line(fault: ConfigFault): string {
+  const got = 'received' in fault ? `, got ${short(fault.received)}` : ''
+  const cure = fault.cure === undefined ? '' : `; ${fault.cure}`
+  return `${fault.path === '' ? '' : `${fault.path}: `}${fault.message}${got}${cure}`
+}
+
+function short(value: unknown): string {
+  const text = inspect(value, {
+    depth: 1,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxStringLength: 80,
+    maxArrayLength: 5,
+  })
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text
+}

@@ -1,0 +1,197 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { exchangeFinished } from './channels.ts'
+import type { Failure } from './failure.ts'
+import { OutgoingEdits } from './outgoing.ts'
+import type { Selection } from './selection.ts'
+import type { Target } from './target.ts'
+
+/** The route that the router chose. */
+export interface MatchedRoute {
+  /** The route's own name, or one made from its pattern; safe as a metric label. */
+  readonly id: string
+  /** The pattern as it was configured. */
+  readonly pattern: string
+  /** Decoded path parameters; an object without a prototype. */
+  readonly params: Readonly<Record<string, string | string[]>>
+}
+
+/** Who is calling, as verified by an authentication stage. */
+export interface Identity {
+  readonly scheme: string
+  readonly subject: string
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+/** How much time the exchange has left, shared by queue, attempts and body. */
+export interface Deadline {
+  /** When it runs out, in the monotonic milliseconds of {@link Exchange.receivedAtMs}. */
+  readonly atMs: number
+  /** Aborted when it runs out or when the client leaves. */
+  readonly signal: AbortSignal
+  remainingMs(): number
+}
+
+/** One try at one target. Written by the proxy while it goes on; all times in milliseconds. */
+export interface Attempt {
+  readonly target: Target
+  /** Start, in the monotonic milliseconds of {@link Exchange.receivedAtMs}. */
+  readonly startedAtMs: number
+  /** Waited for a place among the target's connections. */
+  queueMs: number
+  /** Waited for a new connection (TCP and TLS); 0 on a reused one. */
+  connectMs: number
+  /** From the start of the attempt to the response's head; undefined while there is none. */
+  headersMs: number | undefined
+  /** From the start of the attempt to its end; undefined while it goes on. */
+  totalMs: number | undefined
+  /** Status of the final response; undefined while there is none. */
+  status: number | undefined
+  /** True when the request went out on a connection that had served another before. */
+  reused: boolean
+  failure: Failure | undefined
+}
+
+/** Told once when the exchange is over: the answer was sent whole, or the connection is gone. */
+export interface ExchangeObserver {
+  onExchangeClosed(exchange: Exchange): void
+}
+
+/** The raw connection of a request that asks to leave HTTP (`Upgrade`), as `attachUpgrades()` found it. */
+export interface UpgradeRequest {
+  /** The token of the Upgrade header, lower case: `websocket`. */
+  readonly protocol: string
+  readonly socket: Duplex
+  /** Bytes that came behind the request's head. */
+  readonly head: Buffer
+}
+
+/**
+ * The life of one request, `req.gateway`: one object that every stage reads, and each field of which one package
+ * writes. One class with every field set in the constructor, so that all exchanges share one hidden class.
+ */
+export class Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Monotonic milliseconds (`performance.now()`) when the first stage saw the request. */
+  readonly receivedAtMs: number
+  /** Written by the router. */
+  route: MatchedRoute | undefined = undefined
+  /** Written by an authentication stage. */
+  identity: Identity | undefined = undefined
+  /** Written by the balancer; narrowed by a circuit breaker and others. */
+  selection: Selection | undefined = undefined
+  /** Edits that the proxy applies to the upstream request and to the answer. */
+  readonly outgoing: OutgoingEdits = new OutgoingEdits()
+  /** Written by the proxy, one a try. */
+  readonly attempts: Attempt[] = []
+  deadline: Deadline | undefined = undefined
+  /** The failure that ended the exchange; undefined while all is well. */
+  failure: Failure | undefined = undefined
+  /** Set by `attachUpgrades()`; taken (set to undefined) by the proxy that opens the tunnel. */
+  upgrade: UpgradeRequest | undefined = undefined
+  /** Bytes of the client's body that were forwarded, framing not counted. */
+  requestBodyBytes = 0
+  /** Bytes of the answer's body, framing not counted; in a tunnel, the bytes towards the client. */
+  responseBodyBytes = 0
+  /** True once the connection or the answer is over. */
+  closed = false
+  #id: string | undefined = undefined
+  #observer: ExchangeObserver | undefined = undefined
+  #observers: ExchangeObserver[] | undefined = undefined
+  #listening = false
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.request = request
+    this.response = response
+    this.receivedAtMs = performance.now()
+    if (exchangeFinished.hasSubscribers) this.#listen()
+  }
+
+  /**
+   * Names this request in logs, problem answers and towards the upstream: the client's `X-Request-Id` when it has 1 to
+   * 128 characters out of `A-Z a-z 0-9 . _ ~ : @ + / = -`, else a random UUID.
+   */
+  get id(): string {
+    this.#id ??= acceptedId(this.request) ?? randomUUID()
+    return this.#id
+  }
+
+  /** Gives the exchange another id; for stages that name requests by their own rule. Made of the same characters. */
+  set id(id: string) {
+    if (!ACCEPTED_ID.test(id)) throw new TypeError(`Exchange.id: ${JSON.stringify(id)} does not match ${ACCEPTED_ID}`)
+    this.#id = id
+  }
+
+  /**
+   * Calls the observer once when the exchange is over; at once when it is over already. All observers of an exchange
+   * share one `close` listener on the response.
+   */
+  observe(observer: ExchangeObserver): void {
+    if (this.closed) {
+      observer.onExchangeClosed(this)
+      return
+    }
+    if (this.#observer === undefined) this.#observer = observer
+    else if (this.#observers === undefined) this.#observers = [observer]
+    else this.#observers.push(observer)
+    this.#listen()
+  }
+
+  /**
+   * Ends the exchange by hand, for whoever took the connection away from the response (a tunnel): the response will
+   * never emit `close`. Otherwise called by the response's `close`.
+   */
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.#observer?.onExchangeClosed(this)
+    if (this.#observers !== undefined) for (const observer of this.#observers) observer.onExchangeClosed(this)
+    if (exchangeFinished.hasSubscribers) exchangeFinished.publish(this)
+  }
+
+  #listen(): void {
+    if (this.#listening) return
+    this.#listening = true
+    if (this.response.closed || this.response.destroyed) process.nextTick(() => this.close())
+    else this.response.once('close', () => this.close())
+  }
+}
+
+/**
+ * The exchange of a request; made on first use, by whichever stage comes first.
+ *
+ * @param res the response that belongs to `req`
+ */
+export function exchangeOf(req: IncomingMessage, res: ServerResponse): Exchange {
+  const known = req.gateway
+  if (known !== undefined) return known
+  const exchange = new Exchange(req, res)
+  req.gateway = exchange
+  return exchange
+}
+
+const ACCEPTED_ID = /^[A-Za-z0-9._~:@+/=-]{1,128}$/
+
+function acceptedId(req: IncomingMessage): string | undefined {
+  // The raw list: building `req.headers` only for this would cost more than the whole search.
+  const raw = req.rawHeaders
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!
+    if (name.length === 12 && name.toLowerCase() === 'x-request-id') {
+      const value = raw[i + 1]!
+      return ACCEPTED_ID.test(value) ? value : undefined
+    }
+  }
+  return undefined
+}
+
+declare module 'http' {
+  interface IncomingMessage {
+    /** The exchange of this request; see `@postern/contracts`. */
+    gateway?: Exchange
+  }
+}
