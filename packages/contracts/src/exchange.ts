@@ -65,8 +65,8 @@ export interface UpgradeRequest {
   /** The token of the Upgrade header, lower case: `websocket`. */
   readonly protocol: string
   readonly socket: Duplex
-  /** Bytes that came behind the request's head. */
-  readonly head: Buffer
+  /** Hands the connection over; returns the bytes that came behind the request's head. Once. */
+  take(): Buffer
 }
 
 /**

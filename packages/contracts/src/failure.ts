@@ -1,6 +1,6 @@
 /**
  * Every way in which an attempt or an exchange can fail. The names are the error types of RFC 9209 §2.3 wherever one
- * fits; the four at the end are ours. Status, health, breakers, metrics and logs derive from this word, never from an
+ * fits; those at the end, each with its meaning, are ours. Status, health, breakers, metrics and logs derive from this word, never from an
  * errno and never from a status seen by someone else.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9209#section-2.3
@@ -11,10 +11,12 @@ export type FailureType =
   | 'destination_not_found'
   | 'destination_unavailable'
   | 'destination_ip_prohibited'
+  | 'destination_ip_unroutable'
   | 'connection_refused'
   | 'connection_terminated'
   | 'connection_timeout'
   | 'connection_read_timeout'
+  | 'connection_write_timeout'
   | 'connection_limit_reached'
   | 'tls_protocol_error'
   | 'tls_certificate_error'
@@ -35,6 +37,8 @@ export type FailureType =
   | 'client_aborted'
   /** The client's upload stopped half way, or broke the framing it had announced. */
   | 'client_body_incomplete'
+  /** The client stopped sending its body, or stopped reading its answer, for longer than the idle timer allows. */
+  | 'client_timeout'
 
 /** How far the attempt had come when it failed. */
 export type FailurePhase = 'queue' | 'connect' | 'request' | 'headers' | 'body' | 'tunnel'
@@ -77,10 +81,12 @@ const STATUS: Record<FailureType, number> = {
   destination_not_found: 500,
   destination_unavailable: 503,
   destination_ip_prohibited: 502,
+  destination_ip_unroutable: 502,
   connection_refused: 502,
   connection_terminated: 502,
   connection_timeout: 504,
   connection_read_timeout: 504,
+  connection_write_timeout: 504,
   connection_limit_reached: 503,
   tls_protocol_error: 502,
   tls_certificate_error: 502,
@@ -97,6 +103,7 @@ const STATUS: Record<FailureType, number> = {
   deadline_exceeded: 504,
   client_aborted: 499,
   client_body_incomplete: 400,
+  client_timeout: 408,
 }
 
 /**

@@ -1,0 +1,289 @@
+import type { Duplex } from 'node:stream'
+import type { Attempt, Failure, FailurePhase, FailureSide, FailureType, Lease, Target } from '@postern/contracts'
+import { BodyLimitError, type RequestBody } from './message/request-body.ts'
+import type { ResolvedProxyOptions } from './options.ts'
+import type { TargetPool, Waiter } from './target-pool.ts'
+import { failureTypeOf } from './transport/failure-of.ts'
+import type { Flow, ResponseHeaders, ResponseSink, UpstreamRequest } from './transport/transport.ts'
+
+/** Whoever makes attempts and passes on what they bring. */
+export interface AttemptOwner extends UpstreamRequest {
+  onAttemptInformational(status: number, headers: ResponseHeaders): void
+  onAttemptHead(attempt: AttemptRun, status: number, headers: ResponseHeaders, statusText: string): void
+  onAttemptData(attempt: AttemptRun, chunk: Buffer): void
+  onAttemptEnd(attempt: AttemptRun, trailers: ResponseHeaders): void
+  onAttemptUpgrade(attempt: AttemptRun, headers: ResponseHeaders, socket: Duplex, head: Buffer): void
+  onAttemptFailed(attempt: AttemptRun, failure: Failure): void
+}
+
+/** Interim responses that an upstream may send before its final one. */
+const MAX_INFORMATIONAL = 64
+
+/**
+ * One try at one target: waits for a place, has the request sent, watches the clock, and reports to its owner. Ends in
+ * exactly one of: end, upgrade, failure. It is also the record of itself in `exchange.attempts`.
+ *
+ * One timer serves all phases. It is set for the first phase and asked what time it is when it fires: a phase whose end
+ * is later than the timer's costs nothing to enter.
+ */
+export class AttemptRun implements Attempt, ResponseSink, Waiter {
+  readonly target: Target
+  readonly lease: Lease
+  readonly startedAtMs = performance.now()
+  queueMs = 0
+  connectMs = 0
+  headersMs: number | undefined = undefined
+  totalMs: number | undefined = undefined
+  status: number | undefined = undefined
+  reused = false
+  failure: Failure | undefined = undefined
+  /** True once a byte of a response has come. */
+  answering = false
+  phase: FailurePhase = 'queue'
+  done = false
+  /** False for streams that may be silent for as long as they like. */
+  watchIdle = true
+  /** True while the client does not take what the upstream sends. */
+  paused = false
+  readonly #owner: AttemptOwner
+  readonly #pool: TargetPool
+  readonly #timeouts: ResolvedProxyOptions['timeouts']
+  #flow: Flow | undefined = undefined
+  #entered = false
+  #progressAtMs = 0
+  #timer: NodeJS.Timeout | undefined = undefined
+  #timerDueMs = Number.POSITIVE_INFINITY
+  #informational = 0
+
+  constructor(owner: AttemptOwner, lease: Lease, pool: TargetPool, timeouts: ResolvedProxyOptions['timeouts']) {
+    this.target = lease.target
+    this.lease = lease
+    this.#owner = owner
+    this.#pool = pool
+    this.#timeouts = timeouts
+    this.#progressAtMs = this.startedAtMs
+  }
+
+  start(): void {
+    const place = this.#pool.enter(this)
+    if (place === 'entered') this.onPlace()
+    else if (place === 'queued') this.#watch()
+    else this.fail('connection_limit_reached')
+  }
+
+  onPlace(): void {
+    this.#entered = true
+    const now = performance.now()
+    this.queueMs = now - this.startedAtMs
+    this.#enterPhase('connect', now)
+    this.#pool.upstream.dispatch(this.#owner, this)
+  }
+
+  /** Stops the upstream until {@link resume}. */
+  pause(): void {
+    this.paused = true
+    this.#flow?.pause()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.progress()
+    this.#flow?.resume()
+  }
+
+  /** Notes that a byte moved. */
+  progress(): void {
+    this.#progressAtMs = performance.now()
+  }
+
+  /** Ends the attempt as failed. Later reports of the transport are ignored. */
+  fail(type: FailureType, cause?: Error): void {
+    if (this.done) return
+    const failure: Failure = {
+      type,
+      phase: this.phase,
+      side: sideOf(type),
+      totalMs: performance.now() - this.startedAtMs,
+      cause,
+    }
+    this.failure = failure
+    this.#finish(failure.totalMs, true)
+    this.#owner.onAttemptFailed(this, failure)
+  }
+
+  /** Ends the attempt as answered without reading the rest of the answer; its connection is given up. */
+  discard(): void {
+    if (this.done) return
+    this.#finish(performance.now() - this.startedAtMs, true)
+  }
+
+  onSent(flow: Flow, reused: boolean, connectMs: number): void {
+    this.#flow = flow
+    if (this.done) {
+      // Given up while the connection was being made.
+      flow.abort()
+      return
+    }
+    this.reused = reused
+    const now = performance.now()
+    // What was waited beyond the making of this connection was the wait for one to be free.
+    const waited = now - this.startedAtMs - this.queueMs
+    this.connectMs = Math.min(connectMs, waited)
+    this.queueMs += waited - this.connectMs
+    this.#enterPhase(this.#owner.body === undefined ? 'headers' : 'request', now)
+  }
+
+  onBodySent(): void {
+    if (this.phase === 'request' && !this.done) this.#enterPhase('headers', performance.now())
+  }
+
+  onFirstByte(): void {
+    this.answering = true
+  }
+
+  onInformational(status: number, headers: ResponseHeaders): void {
+    if (this.done) return
+    this.answering = true
+    if (status < 100 || ++this.#informational > MAX_INFORMATIONAL) this.fail('http_protocol_error')
+    else this.#owner.onAttemptInformational(status, headers)
+  }
+
+  onHead(status: number, headers: ResponseHeaders, statusText: string): void {
+    if (this.done) return
+    const now = performance.now()
+    this.answering = true
+    this.headersMs = now - this.startedAtMs
+    this.status = status
+    this.#enterPhase('body', now)
+    this.#owner.onAttemptHead(this, status, headers, statusText)
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.done) return
+    this.progress()
+    this.#owner.onAttemptData(this, chunk)
+  }
+
+  onEnd(trailers: ResponseHeaders): void {
+    if (this.done) return
+    this.#finish(performance.now() - this.startedAtMs)
+    this.#owner.onAttemptEnd(this, trailers)
+  }
+
+  onUpgrade(headers: ResponseHeaders, socket: Duplex, head: Buffer): void {
+    if (this.done) {
+      socket.destroy()
+      return
+    }
+    this.headersMs = performance.now() - this.startedAtMs
+    this.status = 101
+    this.phase = 'tunnel'
+    clearTimeout(this.#timer)
+    this.#owner.onAttemptUpgrade(this, headers, socket, head)
+  }
+
+  /** Ends an attempt that became a tunnel. */
+  onTunnelClosed(): void {
+    if (!this.done) this.#finish(performance.now() - this.startedAtMs)
+  }
+
+  onError(cause: Error, type?: FailureType): void {
+    if (this.done) return
+    if (cause instanceof BodyLimitError) this.fail('http_request_error', cause)
+    else this.fail(type ?? failureTypeOf(cause, this.phase), cause)
+  }
+
+  #finish(totalMs: number, abort = false): void {
+    this.done = true
+    this.totalMs = totalMs
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (abort) this.#flow?.abort()
+    if (this.#entered) this.#pool.leave()
+    else this.#pool.giveUp(this)
+  }
+
+  #enterPhase(phase: FailurePhase, now: number): void {
+    this.phase = phase
+    this.#progressAtMs = now
+    this.#watch()
+  }
+
+  /** When the present phase is over time, in monotonic milliseconds. */
+  #dueMs(): number {
+    const limit = this.#limitMs()
+    return limit === 0 ? Number.POSITIVE_INFINITY : this.#progressAtMs + limit
+  }
+
+  #limitMs(): number {
+    switch (this.phase) {
+      case 'queue':
+        return this.#timeouts.queueMs
+      case 'connect':
+        return this.#timeouts.connectMs
+      case 'headers':
+        return this.#timeouts.headersMs
+      case 'request':
+        return this.#timeouts.bodyIdleMs
+      case 'body':
+        return this.watchIdle ? this.#timeouts.bodyIdleMs : 0
+      default:
+        return 0
+    }
+  }
+
+  #watch(): void {
+    const due = this.#dueMs()
+    if (due === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#timerDueMs <= due)) return
+    clearTimeout(this.#timer)
+    this.#timerDueMs = due
+    this.#timer = setTimeout(onTimer, due - performance.now(), this)
+  }
+
+  /** @internal */
+  checkTime(): void {
+    this.#timer = undefined
+    if (this.done) return
+    if (performance.now() < this.#dueMs() - 1) this.#watch()
+    else this.fail(this.#timeoutType())
+  }
+
+  #timeoutType(): FailureType {
+    switch (this.phase) {
+      case 'queue':
+        return 'queue_timeout'
+      case 'connect':
+        return 'connection_timeout'
+      case 'headers':
+        return 'http_response_timeout'
+      case 'request':
+        // Held back: the upstream does not read. Otherwise the client does not send.
+        return (this.#owner.body as RequestBody).paused ? 'connection_write_timeout' : 'client_timeout'
+      default:
+        return this.paused ? 'client_timeout' : 'connection_read_timeout'
+    }
+  }
+}
+
+function onTimer(attempt: AttemptRun): void {
+  attempt.checkTime()
+}
+
+function sideOf(type: FailureType): FailureSide {
+  switch (type) {
+    case 'client_aborted':
+    case 'client_body_incomplete':
+    case 'client_timeout':
+    case 'http_request_error':
+      return 'client'
+    case 'connection_limit_reached':
+    case 'queue_timeout':
+    case 'deadline_exceeded':
+    case 'proxy_internal_error':
+    case 'proxy_loop_detected':
+      return 'gateway'
+    default:
+      return 'upstream'
+  }
+}

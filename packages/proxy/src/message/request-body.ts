@@ -1,0 +1,104 @@
+import { EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
+import type { Exchange } from '@postern/contracts'
+
+/** Raised when a body grows over its limit. */
+export class BodyLimitError extends Error {
+  override readonly name = 'BodyLimitError'
+}
+
+/**
+ * The client's body on its way to an upstream: the events of a readable stream over the request, without its fate. What
+ * a transport does to it when an attempt fails (destroy it) must not destroy the client's connection, on which an
+ * answer has yet to go out. Nothing is read before the first `resume()`, which a transport calls once the connection is
+ * there; until then the attempt can be made again elsewhere.
+ */
+export class RequestBody extends EventEmitter {
+  destroyed = false
+  /** True once a byte may have been taken from the client. */
+  started = false
+  /** True once the last byte was handed over. */
+  ended = false
+  readonly #source: Readable
+  readonly #exchange: Exchange
+  readonly #limit: number
+  /** Told of every chunk: for idle timers. */
+  readonly #onProgress: () => void
+
+  /** @param limit most bytes; `Infinity` for none */
+  constructor(source: Readable, exchange: Exchange, limit: number, onProgress: () => void) {
+    super()
+    this.#source = source
+    this.#exchange = exchange
+    this.#limit = limit
+    this.#onProgress = onProgress
+  }
+
+  /** True while the transport holds the client back. */
+  get paused(): boolean {
+    return this.started && this.#source.isPaused()
+  }
+
+  resume(): this {
+    if (this.destroyed) return this
+    if (!this.started) {
+      this.started = true
+      this.#source.on('data', this.#onData)
+      this.#source.on('end', this.#onEnd)
+      this.#source.on('error', this.#onError)
+    }
+    this.#source.resume()
+    return this
+  }
+
+  pause(): this {
+    this.#source.pause()
+    return this
+  }
+
+  /** Lets go of the client's body; the client's connection lives on. */
+  destroy(error?: Error): this {
+    if (this.destroyed) return this
+    this.destroyed = true
+    if (this.started) {
+      this.#source.off('data', this.#onData)
+      this.#source.off('end', this.#onEnd)
+      // The error listener stays: an upload that breaks later must find one.
+    }
+    if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
+    this.emit('close')
+    return this
+  }
+
+  /** Makes this a stream in the eyes of a transport that asks for `pipe`; no transport of ours calls it. */
+  pipe(): never {
+    throw new Error('RequestBody.pipe: read the events instead')
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const total = this.#exchange.requestBodyBytes + chunk.length
+    if (total > this.#limit) {
+      this.#source.pause()
+      this.#fail(new BodyLimitError('the request body grew over its limit'))
+      return
+    }
+    this.#exchange.requestBodyBytes = total
+    this.#onProgress()
+    this.emit('data', chunk)
+  }
+
+  readonly #onEnd = (): void => {
+    this.ended = true
+    this.emit('end')
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#fail(error)
+  }
+
+  #fail(error: Error): void {
+    if (this.destroyed || this.ended) return
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+    this.destroy()
+  }
+}
