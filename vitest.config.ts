@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Tests run the sources: packages export `src/index.ts` under this condition.
-const conditions = ['@postern/source', 'node', 'import', 'module', 'default']
+const conditions = ['@postern/source', 'node']
 
 export default defineConfig({
   resolve: { conditions },

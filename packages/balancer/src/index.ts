@@ -1,1 +1,10 @@
-export {}
+export type { TargetChange, TargetChangeKind } from './channels.ts'
+export { targetChanged } from './channels.ts'
+export type { TargetState } from './member.ts'
+export type { BalancerHandler, DrainOptions } from './middleware.ts'
+export { balancer } from './middleware.ts'
+export type { BalancerOptions } from './options.ts'
+export type { LeastRequestsOptions, NamedStrategy, StrategyName } from './strategies/built-in.ts'
+export type { Candidate, ChoiceContext, Strategy } from './strategies/strategy.ts'
+export type { StrategyOption } from './strategies/strategy-option.ts'
+export type { TargetInput } from './target-list.ts'
