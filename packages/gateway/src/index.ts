@@ -1,1 +1,3 @@
-export {}
+export type { BranchConfig, GatewayConfig, RouteConfig, UpstreamConfig } from './config.ts'
+export type { GatewayHandler } from './gateway.ts'
+export { gateway } from './gateway.ts'

@@ -66,17 +66,13 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
 
   start(): void {
     const place = this.#pool.enter(this)
-    if (place === 'entered') this.onPlace()
-    else if (place === 'queued') this.#watch()
+    if (place === 'entered') this.#send(this.startedAtMs)
+    else if (place === 'queued') this.#watch(this.startedAtMs)
     else this.fail('connection_limit_reached')
   }
 
   onPlace(): void {
-    this.#entered = true
-    const now = performance.now()
-    this.queueMs = now - this.startedAtMs
-    this.#enterPhase('connect', now)
-    this.#pool.upstream.dispatch(this.#owner, this)
+    this.#send(performance.now())
   }
 
   /** Stops the upstream until {@link resume}. */
@@ -194,6 +190,13 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     else this.fail(type ?? failureTypeOf(cause, this.phase), cause)
   }
 
+  #send(now: number): void {
+    this.#entered = true
+    this.queueMs = now - this.startedAtMs
+    this.#enterPhase('connect', now)
+    this.#pool.upstream.dispatch(this.#owner, this)
+  }
+
   #finish(totalMs: number, abort = false): void {
     this.done = true
     this.totalMs = totalMs
@@ -207,7 +210,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   #enterPhase(phase: FailurePhase, now: number): void {
     this.phase = phase
     this.#progressAtMs = now
-    this.#watch()
+    this.#watch(now)
   }
 
   /** When the present phase is over time, in monotonic milliseconds. */
@@ -233,19 +236,20 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     }
   }
 
-  #watch(): void {
+  #watch(now: number): void {
     const due = this.#dueMs()
     if (due === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#timerDueMs <= due)) return
     clearTimeout(this.#timer)
     this.#timerDueMs = due
-    this.#timer = setTimeout(onTimer, due - performance.now(), this)
+    this.#timer = setTimeout(onTimer, due - now, this)
   }
 
   /** @internal */
   checkTime(): void {
     this.#timer = undefined
     if (this.done) return
-    if (performance.now() < this.#dueMs() - 1) this.#watch()
+    const now = performance.now()
+    if (now < this.#dueMs() - 1) this.#watch(now)
     else this.fail(this.#timeoutType())
   }
 

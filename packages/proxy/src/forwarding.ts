@@ -18,7 +18,7 @@ import { ClientAnswer } from './client-answer.ts'
 import { type IncomingResponse, OutgoingRequestHead } from './hooks.ts'
 import { editResponseHeaders } from './message/edits.ts'
 import { RequestBody } from './message/request-body.ts'
-import { cleanResponseHeaders, responseFault } from './message/response-head.ts'
+import { cleanResponseHead, responseFault } from './message/response-head.ts'
 import { editCookie, rewriteLocation } from './message/rewrite.ts'
 import { isRefusedPlan, mountPath, planRequest } from './plan-request.ts'
 import { type ProxyProblem, problem, problemOf } from './problems.ts'
@@ -142,9 +142,9 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
     }
   }
 
-  onAttemptHead(attempt: AttemptRun, status: number, headers: ResponseHeaders, statusText: string): void {
+  onAttemptHead(attempt: AttemptRun, status: number, received: ResponseHeaders, statusText: string): void {
     const { options } = this.#state
-    const fault = responseFault(status, headers)
+    const fault = responseFault(status, received)
     if (fault !== undefined) {
       attempt.fail('http_protocol_error', new Error(`the response has ${fault}`))
       return
@@ -156,7 +156,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
       this.#next()
       return
     }
-    const trailers = cleanResponseHeaders(status, headers)
+    const { headers, trailers } = cleanResponseHead(status, received)
     if (isLongStream(headers['content-type'])) attempt.watchIdle = false
     this.#rewrite(attempt, headers)
     if (options.onResponse === undefined) {
@@ -207,11 +207,10 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
     this.#finish()
   }
 
-  onAttemptUpgrade(attempt: AttemptRun, headers: ResponseHeaders, socket: Duplex, head: Buffer): void {
+  onAttemptUpgrade(attempt: AttemptRun, received: ResponseHeaders, socket: Duplex, head: Buffer): void {
     const upgrade = this.exchange.upgrade!
     this.exchange.upgrade = undefined
-    cleanResponseHeaders(101, headers)
-    delete headers['content-length']
+    const { headers } = cleanResponseHead(101, received)
     this.#rewrite(attempt, headers)
     openTunnel(this.#state.tunnels, this.exchange, upgrade, headers, socket, head, (type) => {
       if (type === undefined) {

@@ -21,6 +21,8 @@ export interface ProxyHandler {
   (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void
   /** What is under way, read at the moment of asking. */
   readonly stats: ProxyStats
+  /** Tells WebSockets to go away (1001); requests are served as before. */
+  drain(): void
   /**
    * Takes no new requests (they get 503), tells WebSockets to go away (1001), lets what is under way finish, and closes
    * the connections to the targets. Idempotent.
@@ -77,6 +79,7 @@ export function proxy(options?: string | URL | ProxyOptions): ProxyHandler {
       get: (): ProxyStats => ({ active: state.active, tunnels: state.tunnels.size, targets: state.pools.list() }),
     }) as ProxyHandler,
     {
+      drain: (): void => state.tunnels.drain(),
       close(how: { readonly graceMs?: number } = {}): Promise<void> {
         closed ??= shutDown(state, how.graceMs ?? 10_000)
         return closed

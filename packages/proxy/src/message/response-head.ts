@@ -27,22 +27,31 @@ export function responseFault(status: number, headers: ResponseHeaders): Respons
   return undefined
 }
 
+/** A response head as it may go on. */
+export interface CleanHead {
+  readonly headers: ResponseHeaders
+  /** Names announced in `Trailer`, lower case, that may come as trailers; undefined when there are none. */
+  readonly trailers: string[] | undefined
+}
+
 /**
- * Removes, in place, what belongs to the upstream's connection alone (RFC 9110 §7.6.1), and framing that the status
- * rules out (§8.6: no Content-Length on a 204).
- *
- * @returns the names announced in `Trailer`, lower case, that may come as trailers
+ * Leaves out what belongs to the upstream's connection alone (RFC 9110 §7.6.1), and framing that the status rules out
+ * (§8.6: no Content-Length on a 204 or 1xx).
  */
-export function cleanResponseHeaders(status: number, headers: ResponseHeaders): string[] | undefined {
-  const connection = headers.connection
-  if (connection !== undefined) {
-    const named = connectionNames(Array.isArray(connection) ? connection.join(',') : connection)
-    if (named !== undefined) for (const name of named) if (name !== 'set-cookie') delete headers[name]
+export function cleanResponseHead(status: number, received: ResponseHeaders): CleanHead {
+  const { connection, trailer } = received
+  const named =
+    connection === undefined
+      ? undefined
+      : connectionNames(Array.isArray(connection) ? connection.join(',') : connection)
+  // A copy, not deletions: an object that fields were deleted from is a slow one wherever it goes.
+  const headers: ResponseHeaders = {}
+  for (const name in received) {
+    if (isHopByHopResponse(name) || (named?.has(name) === true && name !== 'set-cookie')) continue
+    if (name === 'content-length' && (status === 204 || status === 101)) continue
+    headers[name] = received[name]!
   }
-  const announced = headers.trailer === undefined ? undefined : trailerNames(headers.trailer)
-  for (const name in headers) if (isHopByHopResponse(name)) delete headers[name]
-  if (status === 204) delete headers['content-length']
-  return announced
+  return { headers, trailers: trailer === undefined ? undefined : trailerNames(trailer) }
 }
 
 /** The trailer fields that may go on to the client; undefined when there are none. */

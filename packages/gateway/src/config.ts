@@ -1,0 +1,50 @@
+import type { Server } from 'node:http'
+import type { BalancerOptions } from '@postern/balancer'
+import type { ErrorMode, PathPolicy } from '@postern/contracts'
+import type { LoggerOptions } from '@postern/logger'
+import type { HardenOptions, ProxyOptions } from '@postern/proxy'
+import type { Branch, Route } from '@postern/router'
+
+/** One service behind the gateway: its targets, how one is chosen, and how requests are carried there. */
+export interface UpstreamConfig
+  extends Omit<BalancerOptions, 'name' | 'clock' | 'random'>,
+    Omit<ProxyOptions, 'target' | 'errors' | 'paths' | 'log' | 'fallthrough'> {}
+
+/** One way out of a split route: an upstream, or what the router offers itself. */
+export interface BranchConfig<Upstream extends string = string> extends Branch {
+  /** Name of the upstream that this share of the traffic goes to; after the `handlers`, when there are any. */
+  readonly upstream?: Upstream
+}
+
+/** One route: the router's conditions and edits, and where the request goes. */
+export interface RouteConfig<Upstream extends string = string> extends Omit<Route, 'split'> {
+  /** Name of the upstream; after the `handlers`, when there are any. */
+  readonly upstream?: Upstream
+  readonly split?:
+    | readonly BranchConfig<Upstream>[]
+    | (Omit<Extract<Route['split'], { branches: unknown }>, 'branches'> & {
+        readonly branches: readonly BranchConfig<Upstream>[]
+      })
+}
+
+/** What {@link gateway} is made of. */
+export interface GatewayConfig<Upstream extends string = string> {
+  readonly upstreams: Readonly<Record<Upstream, UpstreamConfig>>
+  /** Compiled to a table; order only decides between routes that are equally specific. */
+  readonly routes: readonly RouteConfig<NoInfer<Upstream>>[]
+  /** One line a request. `false`: none. @default true */
+  readonly logger?: boolean | LoggerOptions
+  /** Which odd spellings of a path are let through; for router and proxies alike. */
+  readonly paths?: PathPolicy
+  /** `'next'` hands errors to the app's own error handler. @default 'respond' */
+  readonly errors?: ErrorMode
+  /** Limits of the server, set by `attach()`. */
+  readonly server?: HardenOptions
+  readonly shutdown?: {
+    /** Longest time that `close()` waits for what is under way, in milliseconds, 0 to 2^31-1. @default 10_000 */
+    readonly graceMs?: number
+  }
+}
+
+/** A server as `attach()` takes it. */
+export type AttachableServer = Server | import('node:https').Server
