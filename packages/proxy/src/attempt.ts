@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { Attempt, Failure, FailurePhase, FailureSide, FailureType, Lease, Target } from '@postern/contracts'
-import { BodyLimitError, type RequestBody } from './message/request-body.ts'
+import { BodyLimitError, BodySourceError, type RequestBody } from './message/request-body.ts'
 import type { ResolvedProxyOptions } from './options.ts'
 import type { TargetPool, Waiter } from './target-pool.ts'
 import { failureTypeOf } from './transport/failure-of.ts'
@@ -187,6 +187,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   onError(cause: Error, type?: FailureType): void {
     if (this.done) return
     if (cause instanceof BodyLimitError) this.fail('http_request_error', cause)
+    else if (cause instanceof BodySourceError) this.fail('client_body_incomplete', cause)
     else this.fail(type ?? failureTypeOf(cause, this.phase), cause)
   }
 

@@ -20,6 +20,8 @@ export type { ProxyProblem } from './problems.ts'
 export { PROXY_PROBLEMS } from './problems.ts'
 export type { ProxyHandler, ProxyStats } from './proxy.ts'
 export { proxy } from './proxy.ts'
+export type { HttpProxyMiddlewareOptions } from './transport/hpm-options.ts'
+export { httpProxyMiddleware } from './transport/http-proxy-middleware.ts'
 export type {
   ConnectionSettings,
   Flow,

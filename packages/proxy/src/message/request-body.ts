@@ -7,6 +7,11 @@ export class BodyLimitError extends Error {
   override readonly name = 'BodyLimitError'
 }
 
+/** Raised when the client's body broke off. */
+export class BodySourceError extends Error {
+  override readonly name = 'BodySourceError'
+}
+
 /**
  * The client's body on its way to an upstream: the events of a readable stream over the request, without its fate. What
  * a transport does to it when an attempt fails (destroy it) must not destroy the client's connection, on which an
@@ -93,7 +98,7 @@ export class RequestBody extends EventEmitter {
   }
 
   readonly #onError = (error: Error): void => {
-    this.#fail(error)
+    this.#fail(new BodySourceError('the request body broke off', { cause: error }))
   }
 
   #fail(error: Error): void {
