@@ -18,7 +18,16 @@ export interface SchemaIssue {
   readonly type: string
   readonly message: string
   readonly input: unknown
-  readonly path?: readonly { readonly key?: unknown; readonly input?: unknown }[] | undefined
+  /** `'never'` for a key that must not be there. */
+  readonly expected?: string | null
+  readonly path?: readonly SchemaPathItem[] | undefined
+}
+
+interface SchemaPathItem {
+  readonly key?: unknown
+  /** `'key'` when the key itself is the fault (unknown or missing), not its value. */
+  readonly origin?: string
+  readonly value?: unknown
 }
 
 const BRAND = Symbol.for('postern.ConfigError')
@@ -29,6 +38,9 @@ const BRAND = Symbol.for('postern.ConfigError')
  */
 export class ConfigError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
+    // A subclass inherits this method; it has only its own instances.
+    // biome-ignore lint/complexity/noThisInStatic: `this` is the class that `instanceof` was asked for
+    if (this !== ConfigError) return Function.prototype[Symbol.hasInstance].call(this, value)
     return typeof value === 'object' && value !== null && BRAND in value
   }
   readonly [BRAND] = true
@@ -58,22 +70,15 @@ export function faultsOf(
   return issues.map((issue) => {
     const keys = (issue.path ?? []).map((item) => item.key as string | number)
     const path = pathText(keys)
-    if (issue.kind === 'schema' && issue.type === 'strict_object' && keys.length > 0) {
-      const key = String(keys.at(-1))
-      const near = nearest(key, knownKeys(keys.slice(0, -1)))
-      const known = knownKeys(keys.slice(0, -1))
-      // A strict object reports a missing required key in the same way; then the key is a known one.
-      if (!known.includes(key)) {
-        return {
-          path,
-          message: 'unknown option',
-          received: issue.input,
-          cure: near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`,
-        }
-      }
-      return { path, message: 'missing', cure: 'give it a value' }
-    }
-    return { path, message: issue.message, received: issue.input }
+    const last = issue.path?.at(-1)
+    if (last?.origin !== 'key') return { path, message: issue.message, received: issue.input }
+    if (issue.expected !== 'never') return { path, message: 'missing', cure: 'give it a value' }
+    const known = knownKeys(keys.slice(0, -1))
+    const near = nearest(String(last.key), known)
+    // The issue's own input is the key; its value is what the user wrote.
+    const fault = { path, message: 'unknown option', received: last.value }
+    if (near !== undefined) return { ...fault, cure: `did you mean "${near}"?` }
+    return known.length === 0 ? fault : { ...fault, cure: `known here: ${known.join(', ')}` }
   })
 }
 
@@ -115,18 +120,29 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!
 }
 
+/** Options whose values are secrets: their values are never printed back. */
+const SECRET = /^(?:key|pfx)$|passphrase|password|secret|token|credential|authorization|cookie|apikey|privatekey/i
+
 function line(fault: ConfigFault): string {
-  const got = 'received' in fault ? `, got ${short(fault.received)}` : ''
+  const name = fault.path.match(/[^.[\]]+(?=(?:\[\d+\])*$)/)?.[0] ?? ''
+  const received =
+    SECRET.test(name) && fault.received !== undefined ? 'a value that is not shown' : short(fault.received)
+  const got = 'received' in fault ? `, got ${received}` : ''
   const cure = fault.cure === undefined ? '' : `; ${fault.cure}`
   return `${fault.path === '' ? '' : `${fault.path}: `}${fault.message}${got}${cure}`
 }
 
 function short(value: unknown): string {
-  const text = inspect(value, {
+  const text = inspect(withoutSecrets(value), {
     depth: 1,
     breakLength: Number.POSITIVE_INFINITY,
     maxStringLength: 80,
     maxArrayLength: 5,
   })
   return text.length > 120 ? `${text.slice(0, 117)}...` : text
+}
+
+function withoutSecrets(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, SECRET.test(key) ? '(not shown)' : each]))
 }

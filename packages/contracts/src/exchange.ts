@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { inspect } from 'node:util'
 import { exchangeFinished } from './channels.ts'
 import type { Failure } from './failure.ts'
+import { warnOnce } from './log.ts'
 import { OutgoingEdits } from './outgoing.ts'
 import type { Selection } from './selection.ts'
 import type { Target } from './target.ts'
@@ -55,7 +57,7 @@ export interface Attempt {
   failure: Failure | undefined
 }
 
-/** Told once when the exchange is over: the answer was sent whole, or the connection is gone. */
+/** Told once when the exchange is over: the answer was sent whole, or the connection is gone. Must not throw. */
 export interface ExchangeObserver {
   onExchangeClosed(exchange: Exchange): void
 }
@@ -132,7 +134,7 @@ export class Exchange {
    */
   observe(observer: ExchangeObserver): void {
     if (this.closed) {
-      observer.onExchangeClosed(this)
+      this.#tell(observer)
       return
     }
     if (this.#observer === undefined) this.#observer = observer
@@ -148,9 +150,18 @@ export class Exchange {
   close(): void {
     if (this.closed) return
     this.closed = true
-    this.#observer?.onExchangeClosed(this)
-    if (this.#observers !== undefined) for (const observer of this.#observers) observer.onExchangeClosed(this)
+    if (this.#observer !== undefined) this.#tell(this.#observer)
+    if (this.#observers !== undefined) for (const observer of this.#observers) this.#tell(observer)
     if (exchangeFinished.hasSubscribers) exchangeFinished.publish(this)
+  }
+
+  /** One observer that throws must neither keep the news from the others nor end the process. */
+  #tell(observer: ExchangeObserver): void {
+    try {
+      observer.onExchangeClosed(this)
+    } catch (error) {
+      warnOnce('POSTERN_OBSERVER_THREW', `an exchange observer threw, which it never should: ${inspect(error)}`)
+    }
   }
 
   #listen(): void {

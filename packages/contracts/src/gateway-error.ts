@@ -34,6 +34,9 @@ const BRAND = Symbol.for('postern.GatewayError')
  */
 export class GatewayError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
+    // A subclass inherits this method; it has only its own instances.
+    // biome-ignore lint/complexity/noThisInStatic: `this` is the class that `instanceof` was asked for
+    if (this !== GatewayError) return Function.prototype[Symbol.hasInstance].call(this, value)
     return typeof value === 'object' && value !== null && BRAND in value
   }
   readonly [BRAND] = true
@@ -45,8 +48,11 @@ export class GatewayError extends Error {
   readonly title: string
   /** For the client. */
   readonly detail: string
-  /** True: `detail` may be shown. `message` may name targets and is for logs. */
-  readonly expose = true
+  /**
+   * Whether `message` may be shown to the client, as http-errors has it: true when it is the detail, false when it was
+   * given for the operator's log, since then it may name targets. `detail` may always be shown.
+   */
+  readonly expose: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly failure: Failure | undefined
   readonly closeConnection: boolean
@@ -58,6 +64,7 @@ export class GatewayError extends Error {
     this.code = code
     this.status = definition.status
     this.statusCode = definition.status
+    this.expose = options.message === undefined || options.message === detail
     this.title = definition.title
     this.detail = detail
     this.headers = options.headers ?? {}
@@ -139,6 +146,7 @@ function instanceOf(id: string): string {
 function isAboutBody(name: string): boolean {
   switch (name) {
     case 'accept-ranges':
+    case 'content-digest':
     case 'content-disposition':
     case 'content-encoding':
     case 'content-language':
@@ -149,6 +157,7 @@ function isAboutBody(name: string): boolean {
     case 'etag':
     case 'expires':
     case 'last-modified':
+    case 'repr-digest':
     case 'trailer':
     case 'transfer-encoding':
       return true

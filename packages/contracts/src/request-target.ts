@@ -40,10 +40,14 @@ export interface RefusedTarget {
 
 /** Nothing in it to look at twice: no escape, no dot at a segment's start, no empty segment, no parameter. */
 const PLAIN = /^(?:\/(?![/.])[A-Za-z0-9\-._~!$&'()*+,=:@[\]]*)+$/
+/** No space, control byte or fragment, and nothing beyond one byte: writing such a character would cut it to another. */
+const PLAIN_QUERY = /^[\x21\x22\x24-\x7e\x80-\xff]+$/
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is
-/** `:` and `@` of an authority apart, RFC 3986 §3.2: a host (name, IPv4 or bracketed IPv6) and a port. */
-const AUTHORITY =
-  /^(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+(?::[0-9]{0,5})?$|^\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?$/
+/**
+ * A host (name, IPv4 or bracketed IPv6) and a port, RFC 3986 §3.2. Escapes, commas and the other sub-delims that its
+ * grammar also allows stand in no host name, and programs read them differently.
+ */
+const AUTHORITY = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/
 
 /**
  * Splits and checks a request target (RFC 9112 §3.2) before anything is matched or forwarded. What two programs could
@@ -52,7 +56,7 @@ const AUTHORITY =
  *
  * Always refused: dot segments, plain or encoded, also with parameters (`..;`); backslash; control bytes, plain or
  * encoded; `%` without two hex digits; `%u`; over-long UTF-8; a fragment; dot, slash or backslash encoded twice;
- * asterisk-form and authority-form.
+ * characters beyond one byte; asterisk-form and authority-form.
  *
  * @param raw the target as it stood in the request line: `req.originalUrl` under Express, else `req.url`
  * @see https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
@@ -66,6 +70,7 @@ export function parseRequestTarget(raw: string, policy: PathPolicy = {}): Reques
     authority = match[1]!.toLowerCase()
     if (!isAuthority(authority)) return { refused: 'malformed authority' }
     rest = match[2]!
+    if (rest[0] === '#') return { refused: 'fragment' }
     if (rest === '' || rest[0] === '?') rest = `/${rest}`
   }
   const mark = rest.indexOf('?')
@@ -75,8 +80,8 @@ export function parseRequestTarget(raw: string, policy: PathPolicy = {}): Reques
     const refused = faultOf(path, policy)
     if (refused !== undefined) return { refused }
   }
-  if (query !== '' && /[\0-\x20\x7f#]/.test(query)) {
-    return { refused: query.includes('#') ? 'fragment' : 'control byte in the query' }
+  if (query !== '' && !PLAIN_QUERY.test(query)) {
+    return { refused: query.includes('#') ? 'fragment' : 'control byte or wide character in the query' }
   }
   return { path, query, authority }
 }
@@ -106,21 +111,21 @@ function faultOf(path: string, policy: PathPolicy): string | undefined {
     else if (c === 0x23) return 'fragment'
     else if (c <= 0x20 || c === 0x7f) return 'control byte'
     else if (c === 0x3b && policy.pathParameters === 'refuse') return 'path parameter'
-    else if (c === 0xc0 || c === 0xc1) return 'over-long UTF-8'
+    else if (c > 0xff) return 'wide character'
+    else if (c >= 0x80 && isOverlong(path, c, i + 1)) return 'over-long UTF-8'
   }
   return undefined
 }
 
-/** `.`, `..`, their encodings once or twice, and any of them with parameters behind (`..;x`). */
+/** `.`, `..`, their encodings once or more, and any of them with parameters behind (`..;x`). */
+const DOTS = /^(?:\.|%(?:25)*2e){1,2}(?:;|%(?:25)*3b|$)/i
+
 function isDotSegment(path: string, start: number, end: number): boolean {
   if (start >= end) return false
   const segment = path.slice(start, end)
   if (!segment.includes('.') && !segment.includes('%')) return false
-  const semicolon = segment.search(/;|%(?:25)*3b/i)
-  // An encoded slash or backslash ends the segment for an upstream that decodes first.
-  return (semicolon === -1 ? segment : segment.slice(0, semicolon))
-    .split(/%(?:25)*(?:2f|5c)/i)
-    .some((part) => /^(?:\.|%(?:25)*2e){1,2}$/i.test(part))
+  // An encoded slash or backslash ends the segment for an upstream that decodes first, and parameters end with it.
+  return segment.split(/%(?:25)*(?:2f|5c)/i).some((part) => DOTS.test(part))
 }
 
 function escapeFault(path: string, at: number, policy: PathPolicy): string | undefined {
@@ -131,11 +136,7 @@ function escapeFault(path: string, at: number, policy: PathPolicy): string | und
   if (byte === 0x2f && policy.encodedSlashes !== 'pass') return 'encoded slash'
   if (byte === 0x3b && policy.pathParameters === 'refuse') return 'path parameter'
   if (byte === 0x25) return twiceEncodedFault(path, at, policy)
-  if (byte === 0xc0 || byte === 0xc1 || byte > 0xf4) return 'over-long UTF-8'
-  if (byte === 0xe0 || byte === 0xf0) {
-    const next = path[at + 3] === '%' ? hexByte(path, at + 4) : undefined
-    if (next !== undefined && next >= 0x80 && next < (byte === 0xe0 ? 0xa0 : 0x90)) return 'over-long UTF-8'
-  }
+  if (isOverlong(path, byte, at + 3)) return 'over-long UTF-8'
   if (policy.encodedUnreserved !== 'pass' && isUnreserved(byte)) return 'encoded unreserved character'
   return undefined
 }
@@ -149,6 +150,15 @@ function twiceEncodedFault(path: string, at: number, policy: PathPolicy): string
   if (byte === 0x2f && policy.encodedSlashes === 'pass') return undefined
   if (byte === 0x2e || byte === 0x2f || byte === 0x5c || byte < 0x20) return 'double encoding'
   return undefined
+}
+
+/** A lead byte that starts more bytes than its character needs (RFC 3629 §3); its next byte stands at `next`. */
+function isOverlong(path: string, byte: number, next: number): boolean {
+  if (byte === 0xc0 || byte === 0xc1 || byte > 0xf4) return true
+  if (byte !== 0xe0 && byte !== 0xf0) return false
+  // Encoded or not, each on its own: a decoder puts them together again.
+  const second = path[next] === '%' ? hexByte(path, next + 1) : path.charCodeAt(next)
+  return second !== undefined && second >= 0x80 && second < (byte === 0xe0 ? 0xa0 : 0x90)
 }
 
 function hexByte(text: string, at: number): number | undefined {

@@ -66,6 +66,8 @@ export function createTarget(input: string | URL | TargetOptions, path = 'target
   const options: TargetOptions = typeof input === 'string' || input instanceof URL ? { url: input } : input
   const at = options === input ? `${path}.url` : path
   const text = String(options.url)
+  // Whatever stands where credentials would, must not come back in an error.
+  const shown = text.replace(/\/\/[^/?#]*@/, '//…@')
   let url: URL
   let socketPath = options.socketPath
   if (text.startsWith('unix:')) {
@@ -73,22 +75,19 @@ export function createTarget(input: string | URL | TargetOptions, path = 'target
     if (!socketPath.startsWith('/')) throw fault(at, text, 'write an absolute path: unix:/run/app.sock')
     url = new URL('http://localhost')
   } else {
-    if (!URL.canParse(text)) throw fault(at, text, 'write a whole URL, such as http://127.0.0.1:3000')
+    if (!URL.canParse(text)) throw fault(at, shown, 'write a whole URL, such as http://127.0.0.1:3000')
     url = new URL(text)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw fault(at, text, 'use http:, https: or unix:')
+    throw fault(at, shown, 'use http:, https: or unix:')
   }
   if (url.username !== '' || url.password !== '') {
-    throw fault(
-      at,
-      `${url.protocol}//…@${url.host}`,
-      'leave credentials out of the URL; set an Authorization header instead',
-    )
+    throw fault(at, shown, 'leave credentials out of the URL; set an Authorization header instead')
   }
   if (url.search !== '' || url.hash !== '') throw fault(at, text, 'leave the query and the fragment out of the URL')
   const weight = options.weight ?? 1
-  if (!(weight >= 0 && weight <= 1_000_000)) throw fault(`${path}.weight`, weight, 'use a number from 0 to 1000000')
+  if (!(typeof weight === 'number' && weight >= 0 && weight <= 1_000_000))
+    throw fault(`${path}.weight`, weight, 'use a number from 0 to 1000000')
   const basePath = url.pathname.replace(/\/+$/, '')
   return Object.freeze({
     id: options.id ?? (socketPath !== undefined && text.startsWith('unix:') ? text : `${url.origin}${basePath}`),

@@ -1,1 +1,12 @@
-export {}
+export type { LogEntry } from './entry.ts'
+export type { LogLevel } from './level.ts'
+export type { LoggerHandler } from './middleware.ts'
+export { logger } from './middleware.ts'
+export type { LogFormat, LoggerOptions, RequestIdTrust } from './options.ts'
+export type { PinoLike, WinstonLike } from './output/adapters.ts'
+export { fromWinston } from './output/adapters.ts'
+export type { LoggerStats } from './output/stats.ts'
+export type { SecretName } from './redact/names.ts'
+export type { SecretPath } from './redact/path-patterns.ts'
+export type { RedactOptions } from './redact/redactor.ts'
+export type { LoggerWarningCode } from './warnings.ts'

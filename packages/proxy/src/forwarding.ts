@@ -295,7 +295,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
   /** Each attempt reads the client's body through its own reader, so that one that failed unread leaves it whole. */
   #openBody(attempt: AttemptRun): void {
     const limit = this.#state.options.maxRequestBodyBytes
-    this.body = new RequestBody(this.#transformedBody ?? this.#req, this.exchange, limit, () => attempt.progress())
+    this.body = new RequestBody(this.#transformedBody ?? this.#req, this.exchange, limit, attempt)
   }
 
   #transformRequest(transform: Transform): void {

@@ -12,6 +12,16 @@ export class BodySourceError extends Error {
   override readonly name = 'BodySourceError'
 }
 
+/** Whoever wants to know that a body moves; for idle timers. */
+export interface ProgressListener {
+  progress(): void
+}
+
+/** Where a source keeps the body that reads it, so that its listeners need no closures. */
+const READER = Symbol('postern.body')
+
+type Source = Readable & { [READER]?: RequestBody | undefined }
+
 /**
  * The client's body on its way to an upstream: the events of a readable stream over the request, without its fate. What
  * a transport does to it when an attempt fails (destroy it) must not destroy the client's connection, on which an
@@ -24,19 +34,18 @@ export class RequestBody extends EventEmitter {
   started = false
   /** True once the last byte was handed over. */
   ended = false
-  readonly #source: Readable
+  readonly #source: Source
   readonly #exchange: Exchange
   readonly #limit: number
-  /** Told of every chunk: for idle timers. */
-  readonly #onProgress: () => void
+  readonly #listener: ProgressListener
 
   /** @param limit most bytes; `Infinity` for none */
-  constructor(source: Readable, exchange: Exchange, limit: number, onProgress: () => void) {
+  constructor(source: Readable, exchange: Exchange, limit: number, listener: ProgressListener) {
     super()
     this.#source = source
     this.#exchange = exchange
     this.#limit = limit
-    this.#onProgress = onProgress
+    this.#listener = listener
   }
 
   /** True while the transport holds the client back. */
@@ -48,9 +57,10 @@ export class RequestBody extends EventEmitter {
     if (this.destroyed) return this
     if (!this.started) {
       this.started = true
-      this.#source.on('data', this.#onData)
-      this.#source.on('end', this.#onEnd)
-      this.#source.on('error', this.#onError)
+      this.#source[READER] = this
+      this.#source.on('data', onData)
+      this.#source.on('end', onEnd)
+      this.#source.on('error', onError)
     }
     this.#source.resume()
     return this
@@ -66,8 +76,9 @@ export class RequestBody extends EventEmitter {
     if (this.destroyed) return this
     this.destroyed = true
     if (this.started) {
-      this.#source.off('data', this.#onData)
-      this.#source.off('end', this.#onEnd)
+      this.#source[READER] = undefined
+      this.#source.off('data', onData)
+      this.#source.off('end', onEnd)
       // The error listener stays: an upload that breaks later must find one.
     }
     if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
@@ -80,30 +91,41 @@ export class RequestBody extends EventEmitter {
     throw new Error('RequestBody.pipe: read the events instead')
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  /** Passes on what the source has; over the limit, ends the body as failed. @internal */
+  take(chunk: Buffer): void {
     const total = this.#exchange.requestBodyBytes + chunk.length
     if (total > this.#limit) {
       this.#source.pause()
-      this.#fail(new BodyLimitError('the request body grew over its limit'))
+      this.breakOff(new BodyLimitError('the request body grew over its limit'))
       return
     }
     this.#exchange.requestBodyBytes = total
-    this.#onProgress()
+    this.#listener.progress()
     this.emit('data', chunk)
   }
 
-  readonly #onEnd = (): void => {
+  /** @internal */
+  finish(): void {
     this.ended = true
     this.emit('end')
   }
 
-  readonly #onError = (error: Error): void => {
-    this.#fail(new BodySourceError('the request body broke off', { cause: error }))
-  }
-
-  #fail(error: Error): void {
+  /** @internal */
+  breakOff(error: Error): void {
     if (this.destroyed || this.ended) return
     if (this.listenerCount('error') > 0) this.emit('error', error)
     this.destroy()
   }
+}
+
+function onData(this: Source, chunk: Buffer): void {
+  this[READER]?.take(chunk)
+}
+
+function onEnd(this: Source): void {
+  this[READER]?.finish()
+}
+
+function onError(this: Source, error: Error): void {
+  this[READER]?.breakOff(new BodySourceError('the request body broke off', { cause: error }))
 }
