@@ -1,0 +1,14 @@
+import { createServer as createHttpServer, type Server } from 'node:http'
+import { attachUpgrades, harden, proxy } from '@postern/proxy'
+import express from 'express'
+import type { GatewayContext } from '../lib/protocol.ts'
+
+/** `app.use(proxy(url))` with upgrades attached, for the memory checks. */
+export function createServer({ upstreams }: GatewayContext): Server {
+  const app = express()
+  app.use(proxy(upstreams[0]!))
+  const server = createHttpServer(app)
+  harden(server)
+  attachUpgrades(server, app)
+  return server
+}

@@ -1,0 +1,165 @@
+import { createReadStream, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Child } from './child.ts'
+import { statusBytes } from './proc.ts'
+import type { GatewayReady, LoadOrder, LoadResult, UpstreamReady } from './protocol.ts'
+import { type Contender, pathsOf, type Scenario } from './scenarios.ts'
+
+/** The gateway under test has this core to itself; everything else shares the other. */
+export const GATEWAY_CORE = 0
+export const LOAD_CORE = 1
+
+/** Longest wait for lines that the logger has yet to write. */
+const LINES_MS = 3_000
+const NEW_LINE = 10
+
+export interface Timing {
+  readonly rounds: number
+  readonly warmupMs: number
+  /** Least number of requests before the window opens; a thousand targets need some before each has its connections. */
+  readonly warmupRequests: number
+  readonly measureMs: number
+}
+
+/** One measured window of one contender. */
+export interface Sample {
+  readonly round: number
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Absent for `direct`, which has no gateway. */
+  readonly cpuMicrosPerRequest?: number
+  /** Share of the gateway's core that it used; well below 1 means that the load was the limit. */
+  readonly busy?: number
+  readonly peakBytes?: number
+}
+
+export interface ScenarioResult {
+  readonly scenario: Scenario
+  readonly samples: ReadonlyMap<string, readonly Sample[]>
+  /** Contenders that failed, with the reason; they have no samples. */
+  readonly failures: ReadonlyMap<string, string>
+}
+
+/** Runs every contender of a scenario `rounds` times, interleaved, each time in a fresh process. */
+export async function measureScenario(
+  scenario: Scenario,
+  timing: Timing,
+  print: (line: string) => void,
+): Promise<ScenarioResult> {
+  const upstream = new Child('upstream', {
+    core: LOAD_CORE,
+    args: [JSON.stringify({ bodyBytes: scenario.bodyBytes, addresses: scenario.addresses })],
+  })
+  const load = new Child('load', { core: LOAD_CORE })
+  const samples = new Map<string, Sample[]>()
+  const failures = new Map<string, string>()
+  try {
+    const [{ urls }] = await Promise.all([upstream.ask<UpstreamReady>(), load.ask()])
+    for (let round = 0; round < timing.rounds; round += 1) {
+      for (const contender of rotated(scenario.contenders, round)) {
+        if (failures.has(contender.name)) continue
+        const label = `${scenario.name} ${round + 1}/${timing.rounds} ${contender.name}`
+        try {
+          const sample = { round, ...(await measureOnce(scenario, contender, urls, load, timing)) }
+          samples.set(contender.name, [...(samples.get(contender.name) ?? []), sample])
+          print(`${label}: ${describe(sample)}`)
+        } catch (error) {
+          failures.set(contender.name, (error as Error).message)
+          samples.delete(contender.name)
+          print(`${label}: FAILED: ${(error as Error).message}`)
+        }
+      }
+    }
+  } finally {
+    await Promise.all([upstream.stop(), load.stop()])
+  }
+  return { scenario, samples, failures }
+}
+
+async function measureOnce(
+  scenario: Scenario,
+  contender: Contender,
+  urls: readonly string[],
+  load: Child,
+  timing: Timing,
+): Promise<Omit<Sample, 'round'>> {
+  const order = {
+    paths: pathsOf(contender),
+    connections: scenario.connections,
+    bodyBytes: scenario.bodyBytes,
+    warmupMs: timing.warmupMs,
+    warmupRequests: timing.warmupRequests,
+    measureMs: timing.measureMs,
+  }
+  if (contender.file === undefined) {
+    const { hostname, port } = new URL(urls[0]!)
+    return summarise(await drive(load, { ...order, host: hostname, port: Number(port) }))
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
+  const gateway = new Child('gateway', {
+    core: GATEWAY_CORE,
+    args: [JSON.stringify({ file: contender.file, context: { upstreams: urls, params: contender.params ?? {} } })],
+    stdout: join(folder, 'stdout'),
+  })
+  try {
+    const { port } = await gateway.ask<GatewayReady>()
+    const result = await drive(load, { ...order, host: '127.0.0.1', port, pid: gateway.pid })
+    const peakBytes = statusBytes(gateway.pid, 'VmHWM')
+    if (contender.logs) await expectLines(join(folder, 'stdout'), result.answered)
+    return summarise(result, peakBytes)
+  } finally {
+    await gateway.stop()
+    rmSync(folder, { recursive: true })
+  }
+}
+
+async function drive(load: Child, order: LoadOrder): Promise<LoadResult> {
+  const { result } = await load.ask<{ result: LoadResult }>(order, order.warmupMs + order.measureMs + 90_000)
+  if (result.errors > 0) throw new Error(`${result.errors} errors, the first: ${result.firstError}`)
+  if (result.completed === 0) throw new Error('no request was answered')
+  return result
+}
+
+/** A logger that drops lines under load would look cheaper than it is. */
+async function expectLines(file: string, atLeast: number): Promise<void> {
+  const deadline = performance.now() + LINES_MS
+  let lines = 0
+  while (true) {
+    lines = 0
+    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
+      const bytes = chunk as Buffer
+      for (let at = bytes.indexOf(NEW_LINE); at !== -1; at = bytes.indexOf(NEW_LINE, at + 1)) lines += 1
+    }
+    if (lines >= atLeast) return
+    if (performance.now() > deadline) throw new Error(`${lines} log lines for ${atLeast} answers`)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+function summarise(result: LoadResult, peakBytes?: number): Omit<Sample, 'round'> {
+  return {
+    requestsPerSecond: (result.completed / result.elapsedMs) * 1_000,
+    p50Ms: result.p50Ms,
+    p99Ms: result.p99Ms,
+    ...(result.cpuMicros === undefined
+      ? {}
+      : {
+          cpuMicrosPerRequest: result.cpuMicros / result.completed,
+          busy: result.cpuMicros / (result.elapsedMs * 1_000),
+        }),
+    ...(peakBytes === undefined ? {} : { peakBytes }),
+  }
+}
+
+/** Each round begins with another contender, so that none always runs after the same one. */
+function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
+  const at = by % items.length
+  return [...items.slice(at), ...items.slice(0, at)]
+}
+
+function describe(sample: Sample): string {
+  const cpu = sample.cpuMicrosPerRequest === undefined ? '' : `${sample.cpuMicrosPerRequest.toFixed(1)} us/request, `
+  return `${cpu}${Math.round(sample.requestsPerSecond)} requests/s, p99 ${sample.p99Ms.toFixed(1)} ms`
+}

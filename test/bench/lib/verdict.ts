@@ -1,0 +1,44 @@
+import type { Sample, ScenarioResult } from './measure.ts'
+import type { Goal } from './scenarios.ts'
+import { median } from './stats.ts'
+
+/** One promise and what came of it. */
+export interface Verdict {
+  readonly scenario: string
+  readonly what: string
+  readonly asked: string
+  readonly measured: string
+  readonly ok: boolean
+}
+
+/** CPU time per request, the median of the rounds; `undefined` for a contender that was left out or failed. */
+export function cpuOf(result: ScenarioResult, name: string): number | undefined {
+  const samples = result.samples.get(name)
+  return samples === undefined ? undefined : median(cpus(samples))
+}
+
+export function cpus(samples: readonly Sample[]): readonly number[] {
+  return samples.flatMap((sample) => sample.cpuMicrosPerRequest ?? [])
+}
+
+/** Compares a scenario's goals with its figures. A goal whose contender failed is missed; one left out is not judged. */
+export function judge(result: ScenarioResult): readonly Verdict[] {
+  return result.scenario.goals.flatMap((goal) => judgeGoal(result, goal) ?? [])
+}
+
+function judgeGoal(result: ScenarioResult, goal: Goal): Verdict | undefined {
+  const contender = cpuOf(result, goal.contender)
+  const against = cpuOf(result, goal.against)
+  const verdict = {
+    scenario: result.scenario.name,
+    what: `CPU per request, ${goal.contender} against ${goal.against}`,
+    asked: `${goal.relation === 'below' ? '<' : '<='} ${goal.ratio}`,
+  }
+  if (contender === undefined || against === undefined) {
+    const failed = result.failures.has(goal.contender) || result.failures.has(goal.against)
+    return failed ? { ...verdict, measured: 'failed', ok: false } : undefined
+  }
+  const ratio = contender / against
+  const ok = goal.relation === 'below' ? ratio < goal.ratio : ratio <= goal.ratio
+  return { ...verdict, measured: ratio.toFixed(3), ok }
+}

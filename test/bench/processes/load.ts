@@ -1,0 +1,117 @@
+/**
+ * The load generator: a number of keep-alive connections, each sending its next request as soon as the last one was
+ * answered (a closed loop). One process serves all orders of a scenario, so that it is warm for every gateway alike.
+ */
+import { expectedBody } from '../lib/body.ts'
+import { type Answer, Connection, requestBytes } from '../lib/connection.ts'
+import { cpuMicros } from '../lib/proc.ts'
+import type { LoadOrder, LoadResult } from '../lib/protocol.ts'
+
+/** Highest rate that the table of latencies has room for. */
+const MAX_PER_SECOND = 250_000
+
+/** Longest time that a warm-up is drawn out to get its number of requests. */
+const MAX_WARMUP_MS = 60_000
+
+/** Patience with the first answer. */
+const VERIFY_MS = 10_000
+
+/** One answer, whole and byte by byte, before anything is measured. */
+async function verify(order: LoadOrder): Promise<void> {
+  for (const path of new Set([order.paths[0]!, order.paths.at(-1)!])) {
+    const connection = new Connection(order.host, order.port, true)
+    await connection.opened()
+    const answer = await new Promise<Answer>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`GET ${path} was not answered`)), VERIFY_MS)
+      connection.onAnswer = (whole) => {
+        clearTimeout(timer)
+        resolve(whole)
+      }
+      connection.onError = (message) => reject(new Error(`GET ${path}: ${message}`))
+      connection.send(requestBytes(order.host, order.port, path))
+    }).finally(() => connection.close())
+    if (answer.status !== 200) throw new Error(`GET ${path} was answered ${answer.status}, not 200`)
+    if (answer.body?.equals(expectedBody(order.bodyBytes)) !== true) {
+      throw new Error(`GET ${path}: the body is not the upstream's (${answer.body?.length} bytes)`)
+    }
+  }
+}
+
+async function run(order: LoadOrder): Promise<LoadResult> {
+  const requests = order.paths.map((path) => requestBytes(order.host, order.port, path))
+  const latencies = new Float32Array(Math.ceil((order.measureMs / 1_000) * MAX_PER_SECOND))
+  let next = 0
+  let answered = 0
+  let completed = 0
+  let measuring = false
+  let errors = 0
+  let firstError: string | undefined
+  function note(message: string): void {
+    errors += 1
+    firstError ??= message
+  }
+
+  const connections = Array.from({ length: order.connections }, () => new Connection(order.host, order.port))
+  await Promise.all(connections.map((connection) => connection.opened()))
+  for (const connection of connections) {
+    let sentAt = 0
+    const send = (): void => {
+      const request = requests[next]!
+      next = next + 1 === requests.length ? 0 : next + 1
+      sentAt = performance.now()
+      connection.send(request)
+    }
+    connection.onAnswer = (answer) => {
+      answered += 1
+      if (answer.status !== 200 || answer.bodyBytes !== order.bodyBytes) {
+        note(`status ${answer.status} with ${answer.bodyBytes} bytes`)
+      } else if (measuring) {
+        latencies[completed] = performance.now() - sentAt
+        completed += 1
+      }
+      send()
+    }
+    connection.onError = note
+    send()
+  }
+
+  await sleep(order.warmupMs)
+  const deadline = performance.now() + MAX_WARMUP_MS
+  while (answered < order.warmupRequests && errors === 0 && performance.now() < deadline) await sleep(50)
+  const cpuBefore = order.pid === undefined ? 0 : cpuMicros(order.pid)
+  const startedAt = performance.now()
+  measuring = true
+  await sleep(order.measureMs)
+  measuring = false
+  const elapsedMs = performance.now() - startedAt
+  const cpu = order.pid === undefined ? {} : { cpuMicros: cpuMicros(order.pid) - cpuBefore }
+  for (const connection of connections) connection.close()
+
+  const sorted = latencies.subarray(0, Math.min(completed, latencies.length)).sort()
+  return {
+    answered,
+    completed,
+    elapsedMs,
+    ...cpu,
+    p50Ms: sorted[Math.floor(sorted.length * 0.5)] ?? 0,
+    p99Ms: sorted[Math.floor(sorted.length * 0.99)] ?? 0,
+    maxMs: sorted.at(-1) ?? 0,
+    errors,
+    ...(firstError === undefined ? {} : { firstError }),
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+process.on('message', (order: LoadOrder) => {
+  verify(order)
+    .then(() => run(order))
+    .then(
+      (result) => process.send?.({ result }),
+      (error: Error) => process.send?.({ error: error.message }),
+    )
+})
+process.once('disconnect', () => process.exit())
+process.send?.({ ready: true })
