@@ -71,7 +71,9 @@ export function faultsOf(
     const keys = (issue.path ?? []).map((item) => item.key as string | number)
     const path = pathText(keys)
     const last = issue.path?.at(-1)
-    if (last?.origin !== 'key') return { path, message: issue.message, received: issue.input }
+    // A key that breaks a rule of its own (a header's name) is told by the rule's words.
+    if (last?.origin !== 'key' || issue.kind !== 'schema')
+      return { path, message: issue.message, received: issue.input }
     if (issue.expected !== 'never') return { path, message: 'missing', cure: 'give it a value' }
     const known = knownKeys(keys.slice(0, -1))
     const near = nearest(String(last.key), known)

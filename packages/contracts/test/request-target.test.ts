@@ -231,14 +231,11 @@ test.each([
   ['semicolons', `/${';'.repeat(10_000)}`],
   ['escaped slashes', `/${'.%2f'.repeat(2_500)}`],
   ['an authority', `http://${'a.'.repeat(5_000)}`],
-])('10 kB of hostile %s are decided in under 5 ms', (_name, raw) => {
+])('hostile %s are decided, however many: ten times what Node lets in do not hang', (_name, raw) => {
   const policy: PathPolicy = { encodedSlashes: 'pass', encodedUnreserved: 'pass' }
-  parseRequestTarget(raw, policy)
-  // The fastest of a few: another process on the machine may take any single one's time.
-  const times = Array.from({ length: 5 }, () => {
-    const start = performance.now()
-    parseRequestTarget(raw, policy)
-    return performance.now() - start
-  })
-  expect(Math.min(...times)).toBeLessThan(5)
+  // Work that grows with the square of the length would take minutes here.
+  const long = raw + raw.slice(1).repeat(99)
+  const started = performance.now()
+  parseRequestTarget(long, policy)
+  expect(performance.now() - started).toBeLessThan(10_000)
 })

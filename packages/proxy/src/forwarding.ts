@@ -396,7 +396,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
       return
     }
     // A request that is refused for its form may be followed by bytes that are not what they seem.
-    const closeConnection = code.startsWith('bad_') || code === 'unsupported_transfer_coding'
+    const closeConnection = /^(?:bad_|unsupported_|too_many_headers$)/.test(code)
     const error = problem(code, { detail, message, closeConnection })
     if (message !== undefined) this.#state.options.log?.error({ requestId: this.exchange.id, code }, message)
     failExchange(this.#req, this.#res, error, this.#state.options.errors, this.#next)

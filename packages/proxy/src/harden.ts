@@ -51,7 +51,7 @@ export function harden<S extends Server | SecureServer>(server: S, options: Hard
   if (!parsed.success)
     throw new ConfigError(
       'harden()',
-      faultsOf(parsed.issues as never, () => Object.keys(entries)),
+      faultsOf(parsed.issues, () => Object.keys(entries)),
     )
   server.headersTimeout = options.headersTimeoutMs ?? 15_000
   server.requestTimeout = options.requestTimeoutMs ?? 300_000

@@ -295,7 +295,7 @@ function knownKeys(path: readonly (string | number)[]): readonly string[] {
 export function resolveOptions(input: string | URL | ProxyOptions = {}): ResolvedProxyOptions {
   const options: ProxyOptions = typeof input === 'string' || input instanceof URL ? { target: input } : input
   const parsed = v.safeParse(schema, options)
-  const faults: ConfigFault[] = parsed.success ? [] : faultsOf(parsed.issues as never, knownKeys)
+  const faults: ConfigFault[] = parsed.success ? [] : faultsOf(parsed.issues, knownKeys)
   let target: Target | undefined
   if (options.target !== undefined && !faults.some((fault) => fault.path.startsWith('target'))) {
     try {

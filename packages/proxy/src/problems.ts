@@ -28,6 +28,11 @@ export const PROXY_PROBLEMS = {
     title: 'Unsupported transfer coding',
     detail: 'The only transfer coding that this gateway understands is "chunked".',
   },
+  unsupported_http_version: {
+    status: 505,
+    title: 'HTTP version not supported',
+    detail: 'This gateway takes HTTP/1.1 and HTTP/1.0 requests.',
+  },
   too_many_headers: {
     status: 431,
     title: 'Too many header fields',

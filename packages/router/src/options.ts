@@ -38,7 +38,7 @@ export function resolveOptions(
   options: RouterOptions = {},
 ): { readonly options: ResolvedRouterOptions; readonly table: Table } {
   const parsed = v.safeParse(inputSchema, { ...options, routes })
-  const faults = parsed.success ? [] : faultsOf(parsed.issues.map(asValueFault) as never, knownKeys)
+  const faults = parsed.success ? [] : faultsOf(parsed.issues, knownKeys)
   const resolved: ResolvedRouterOptions = Object.freeze({
     caseSensitive: options.caseSensitive ?? false,
     strict: options.strict ?? false,
@@ -54,10 +54,4 @@ export function resolveOptions(
   if (compiled !== undefined) faults.push(...compiled.faults)
   if (faults.length > 0 || compiled === undefined) throw new ConfigError('router()', faults)
   return { options: resolved, table: new Table(compiled.routes) }
-}
-
-/** A key that breaks a rule (a header's name) is told by the rule's own words, not as an unknown or missing option. */
-function asValueFault(issue: v.BaseIssue<unknown>): object {
-  if (issue.kind !== 'validation') return issue
-  return { ...issue, path: issue.path?.map(({ key }) => ({ key, origin: 'value' })) }
 }

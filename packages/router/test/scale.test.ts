@@ -1,10 +1,13 @@
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Exchange } from '@postern/contracts'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Route } from '../src/index.ts'
 import { resolveOptions } from '../src/options.ts'
+import { PathView } from '../src/pattern/path-view.ts'
 import { RequestFacts, readFacts } from '../src/request-facts.ts'
+import { Leaf } from '../src/table/leaf.ts'
+import { Trie } from '../src/table/trie.ts'
 
 const handlers = () => {}
 
@@ -12,23 +15,26 @@ function tableOf(count: number, make: (i: number) => Omit<Route, 'handlers'>) {
   return resolveOptions(Array.from({ length: count }, (_, i) => ({ handlers, ...make(i) })))
 }
 
-/** Nanoseconds of one lookup: the best of several runs, so that other work on the machine does not count. */
-function cost({ table, options }: ReturnType<typeof tableOf>, url: string, host: string): number {
+/** Segments, leaves and hosts that one lookup looks at: what it costs, whatever else the machine does. */
+function looks({ table, options }: ReturnType<typeof tableOf>, url: string, host: string): number {
   const req = new IncomingMessage(new Socket())
   req.method = 'GET'
   req.url = url
   req.headers.host = host
   const facts = readFacts(req, new Exchange(req, new ServerResponse(req)), options, table.needsHost)
   if (!(facts instanceof RequestFacts)) throw new Error(facts.reason)
-  let best = Number.POSITIVE_INFINITY
-  let found = 0
-  for (let run = 0; run < 30; run++) {
-    const before = performance.now()
-    for (let i = 0; i < 1_000; i++) if (table.find(facts) !== undefined) found++
-    best = Math.min(best, performance.now() - before)
+  const spies = [
+    vi.spyOn(PathView.prototype, 'key'),
+    vi.spyOn(Leaf.prototype, 'choose'),
+    vi.spyOn(Trie.prototype, 'find'),
+    vi.spyOn(Map.prototype, 'get'),
+  ]
+  try {
+    expect(table.find(facts)).toBeDefined()
+    return spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0)
+  } finally {
+    for (const spy of spies) spy.mockRestore()
   }
-  expect(found).toBe(30_000)
-  return best * 1_000
 }
 
 describe('10,000 routes', () => {
@@ -44,14 +50,7 @@ describe('10,000 routes', () => {
     it(`cost what ten do: ${name}`, () => {
       const few = tableOf(10, make)
       const many = tableOf(10_000, make)
-      // A scan would cost a thousand times as much; maps of other sizes and colder caches may cost a little more.
-      expect(cost(many, url, host) / cost(few, url, host)).toBeLessThan(4)
+      expect(looks(many, url, host)).toBe(looks(few, url, host))
     })
   }
-
-  it('compile in a few seconds', () => {
-    const before = performance.now()
-    tableOf(10_000, (i) => ({ path: `/a/b-${i}/:c{/:d}`, method: ['GET', 'PUT'], host: 'a.test', headers: { x: '1' } }))
-    expect(performance.now() - before).toBeLessThan(5_000)
-  })
 })

@@ -96,15 +96,10 @@ describe('request targets', () => {
       '/.a'.repeat(3_300),
     ]
     for (const url of hostile) {
-      handler.explain({ url })
-      // The best of a few: what counts is the work, not a collection of garbage that falls into it.
-      let best = Number.POSITIVE_INFINITY
-      for (let i = 0; i < 5; i++) {
-        const before = performance.now()
-        handler.explain({ url })
-        best = Math.min(best, performance.now() - before)
-      }
-      expect([url.slice(0, 12), best < 5]).toEqual([url.slice(0, 12), true])
+      const started = performance.now()
+      for (let i = 0; i < 20; i++) handler.explain({ url })
+      // Backtracking without a bound would take hours; a slow machine does not.
+      expect(performance.now() - started).toBeLessThan(10_000)
     }
   })
 })

@@ -48,6 +48,7 @@ export function readRequestHead(
   policy: HeadPolicy,
   reserved: OutgoingEdits['reserved'],
 ): RequestHead | RefusedHead {
+  if (!isHttp1(req)) return { problem: 'unsupported_http_version' }
   const raw = req.rawHeaders
   if (raw.length >= headerCapOf(req)) return { problem: 'too_many_headers' }
   const headers: string[] = []
@@ -114,6 +115,27 @@ export function readRequestHead(
 /** Tells a refused head from one that was understood. */
 export function isRefusedHead(head: RequestHead | RefusedHead): head is RefusedHead {
   return (head as RefusedHead).problem !== undefined
+}
+
+/** Methods of RTSP and ICE alone: Node's parser takes their requests and does not tell them from HTTP/1.0. */
+const FOREIGN_METHODS = new Set([
+  'ANNOUNCE',
+  'DESCRIBE',
+  'FLUSH',
+  'GET_PARAMETER',
+  'PAUSE',
+  'PLAY',
+  'RECORD',
+  'REDIRECT',
+  'SETUP',
+  'SET_PARAMETER',
+  'SOURCE',
+  'TEARDOWN',
+])
+
+/** Node's parser also lets `HTTP/0.9` and `HTTP/2.0` request lines pass, which mean another framing (RFC 9112 §2.3). */
+function isHttp1(req: IncomingMessage): boolean {
+  return req.httpVersionMajor === 1 && req.httpVersionMinor <= 1 && !FOREIGN_METHODS.has(req.method ?? '')
 }
 
 function headerCapOf(req: IncomingMessage): number {
