@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex, Transform } from 'node:stream'
 import {
-  clientOf,
   type Exchange,
   type ExchangeObserver,
   type Failure,
@@ -14,15 +13,13 @@ import {
 } from '@postern/contracts'
 import { type AttemptOwner, AttemptRun } from './attempt.ts'
 import { attemptSettled } from './channels.ts'
-import { ClientAnswer } from './client-answer.ts'
-import { type IncomingResponse, OutgoingRequestHead } from './hooks.ts'
-import { editResponseHeaders } from './message/edits.ts'
+import { OutgoingRequestHead } from './hooks.ts'
 import { RequestBody } from './message/request-body.ts'
 import { cleanResponseHead, responseFault } from './message/response-head.ts'
-import { editCookie, rewriteLocation } from './message/rewrite.ts'
-import { isRefusedPlan, mountPath, planRequest } from './plan-request.ts'
+import { isRefusedPlan, planRequest } from './plan-request.ts'
 import { type ProxyProblem, problem, problemOf } from './problems.ts'
 import type { ProxyState } from './proxy-state.ts'
+import { type RelayOwner, ResponseRelay, relayInformational, rewriteHead } from './response-relay.ts'
 import type { ResponseHeaders } from './transport/transport.ts'
 import { openTunnel } from './tunnel.ts'
 
@@ -32,7 +29,7 @@ type Next = (error?: unknown) => void
  * One exchange on its way through the proxy: reads the request into a plan that no target has a part in, makes attempts
  * until one answers, and writes what comes back to the client.
  */
-export class Forwarding implements AttemptOwner, ExchangeObserver {
+export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
   readonly exchange: Exchange
   method: string
   path = ''
@@ -50,7 +47,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
   /** Path without the target's base path, query apart. */
   #localPath = ''
   #query = ''
-  #answer: ClientAnswer | undefined = undefined
+  #relay: ResponseRelay | undefined = undefined
   #attempt: AttemptRun | undefined = undefined
   #selection: Selection | undefined = undefined
   #transformedBody: Transform | undefined = undefined
@@ -132,90 +129,51 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
   }
 
   onAttemptInformational(status: number, headers: ResponseHeaders): void {
-    const res = this.#res
-    if (res.headersSent || this.#req.httpVersionMinor === 0 || this.#req.httpVersionMajor !== 1) return
-    try {
-      if (status === 103 && headers.link !== undefined) res.writeEarlyHints({ link: headers.link })
-      else if (status === 102) res.writeProcessing()
-    } catch {
-      // A Link that Node does not write: a hint is not worth the answer.
-    }
+    relayInformational(this.#req, this.#res, status, headers)
   }
 
-  onAttemptHead(attempt: AttemptRun, status: number, received: ResponseHeaders, statusText: string): void {
+  onAttemptHead(attempt: AttemptRun, status: number, headers: ResponseHeaders, statusText: string): void {
     const { options } = this.#state
-    const fault = responseFault(status, received)
+    const fault = responseFault(status, headers)
     if (fault !== undefined) {
       attempt.fail('http_protocol_error', new Error(`the response has ${fault}`))
       return
     }
     if (options.fallthrough?.has(status) && this.#next !== undefined && !this.#hasBody) {
-      attempt.discard()
-      this.#settle(attempt, { status, headersMs: attempt.headersMs!, totalMs: attempt.totalMs! })
-      this.#finish()
+      this.#discard(attempt)
       this.#next()
       return
     }
-    const { headers, trailers } = cleanResponseHead(status, received)
-    if (isLongStream(headers['content-type'])) attempt.watchIdle = false
-    this.#rewrite(attempt, headers)
-    if (options.onResponse === undefined) {
-      this.#writeHead(attempt, status, headers, statusText, trailers)
-      return
-    }
-    const response: IncomingResponse = { status, headers, target: attempt.target }
-    let result: void | Promise<void>
-    try {
-      result = options.onResponse(this.exchange, response)
-    } catch (error) {
-      this.#failHook(error)
-      return
-    }
-    const go = (): void => {
-      if (attempt.done && attempt.failure !== undefined) return
-      if (this.#res.writableEnded) {
-        // The hook answered itself.
-        attempt.discard()
-        this.#settle(attempt, { status, headersMs: attempt.headersMs!, totalMs: attempt.totalMs! })
-        this.#finish()
-        return
-      }
-      const text = response.status === status ? statusText : ''
-      this.#writeHead(attempt, response.status, headers, text, trailers, response)
-    }
-    if (result === undefined) {
-      go()
-      return
-    }
-    attempt.pause()
-    result.then(
-      () => {
-        go()
-        if (!attempt.done) attempt.resume()
-      },
-      (error: unknown) => this.#failHook(error),
-    )
+    this.#relay = new ResponseRelay(options, this.exchange, this)
+    this.#relay.head(attempt, status, headers, statusText)
   }
 
   onAttemptData(attempt: AttemptRun, chunk: Buffer): void {
-    this.#answer?.data(chunk, attempt)
+    this.#relay!.data(chunk, attempt)
   }
 
   onAttemptEnd(attempt: AttemptRun, trailers: ResponseHeaders): void {
-    this.#settle(attempt, { status: attempt.status!, headersMs: attempt.headersMs!, totalMs: attempt.totalMs! })
-    this.#answer?.end(trailers)
+    this.#settleAnswered(attempt)
+    this.#relay!.end(trailers)
+  }
+
+  onRelayed(): void {
     this.#finish()
+  }
+
+  onAnsweredByHook(attempt: AttemptRun): void {
+    this.#discard(attempt)
   }
 
   onAttemptUpgrade(attempt: AttemptRun, received: ResponseHeaders, socket: Duplex, head: Buffer): void {
     const upgrade = this.exchange.upgrade!
     this.exchange.upgrade = undefined
     const { headers } = cleanResponseHead(101, received)
-    this.#rewrite(attempt, headers)
+    rewriteHead(this.#state.options, this.exchange, attempt, headers)
     openTunnel(this.#state.tunnels, this.exchange, upgrade, headers, socket, head, (type) => {
       if (type === undefined) {
         attempt.onTunnelClosed()
-        this.#settle(attempt, { status: 101, headersMs: attempt.headersMs!, totalMs: attempt.totalMs! })
+        this.#settleAnswered(attempt)
         this.#finish()
       } else attempt.fail(type)
       this.exchange.close()
@@ -249,9 +207,9 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
     try {
       const result = hook(this.exchange, request)
       if (result === undefined) go()
-      else result.then(go, (error: unknown) => this.#failHook(error))
+      else result.then(go, (error: unknown) => this.onHookFailed(error))
     } catch (error) {
-      this.#failHook(error)
+      this.onHookFailed(error)
     }
   }
 
@@ -262,10 +220,20 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
         const head = request ?? new OutgoingRequestHead(this.method, this.#localPath + this.#query, this.headers)
         this.#transformedBody = options.transformRequest(this.exchange, head)
       } catch (error) {
-        this.#failHook(error)
+        this.onHookFailed(error)
         return
       }
-      if (this.#transformedBody !== undefined) this.#transformRequest(this.#transformedBody)
+      if (this.#transformedBody !== undefined) {
+        this.contentLength = undefined
+        const fail = (error: Error): void => this.#attempt?.fail('proxy_internal_error', error)
+        feedTransform(
+          this.#transformedBody,
+          Buffer.isBuffer(this.body) ? this.body : this.#req,
+          options.maxTransformBytes,
+          fail,
+        )
+        this.body = undefined
+      }
     }
     this.#selection = ownSelection ?? this.exchange.selection
     if (this.#selection === undefined) {
@@ -298,23 +266,6 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
     this.body = new RequestBody(this.#transformedBody ?? this.#req, this.exchange, limit, attempt)
   }
 
-  #transformRequest(transform: Transform): void {
-    this.contentLength = undefined
-    let total = 0
-    const { maxTransformBytes } = this.#state.options
-    transform.on('data', (chunk: Buffer) => {
-      total += chunk.length
-      if (total > maxTransformBytes)
-        transform.destroy(new Error(`the transformed body grew over ${maxTransformBytes} bytes`))
-    })
-    transform.pause()
-    transform.on('error', (error) => this.#attempt?.fail('proxy_internal_error', error))
-    if (Buffer.isBuffer(this.body)) {
-      transform.end(this.body)
-      this.body = undefined
-    } else this.#req.pipe(transform)
-  }
-
   /**
    * A pooled connection that the upstream closed just as it was used again: no byte of a response came, and the method
    * may be repeated (RFC 9110 §9.2.2). One more try, on a connection that nobody has used.
@@ -332,60 +283,23 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
     )
   }
 
+  #settleAnswered(attempt: AttemptRun): void {
+    const { status = 0, headersMs = 0, totalMs = 0 } = attempt
+    this.#settle(attempt, { status, headersMs, totalMs })
+  }
+
+  /** Leaves the rest of a response unread. */
+  #discard(attempt: AttemptRun): void {
+    if (!attempt.done) {
+      attempt.discard()
+      this.#settleAnswered(attempt)
+    }
+    this.#finish()
+  }
+
   #settle(attempt: AttemptRun, outcome: Parameters<Lease['settle']>[0]): void {
     attempt.lease.settle(outcome)
     if (attemptSettled.hasSubscribers) attemptSettled.publish({ exchange: this.exchange, attempt, outcome })
-  }
-
-  // The answer
-
-  #rewrite(attempt: AttemptRun, headers: ResponseHeaders): void {
-    const { options } = this.#state
-    const { location } = headers
-    if (location !== undefined && options.rewriteLocation && typeof location === 'string') {
-      headers.location = rewriteLocation(location, attempt.target, clientOf(this.#req), mountPath(this.#req))
-    }
-    const cookies = headers['set-cookie']
-    if (cookies !== undefined && options.cookies !== undefined) {
-      headers['set-cookie'] = [cookies].flat().map((line) => editCookie(line, options.cookies!))
-    }
-    if (options.responseEdits !== undefined) editResponseHeaders(headers, options.responseEdits)
-    const edits = this.exchange.outgoing.responseHeaders
-    if (edits !== undefined) editResponseHeaders(headers, edits)
-  }
-
-  #writeHead(
-    attempt: AttemptRun,
-    status: number,
-    headers: ResponseHeaders,
-    statusText: string,
-    trailers: string[] | undefined,
-    response: IncomingResponse = { status, headers, target: attempt.target },
-  ): void {
-    const { options } = this.#state
-    let transform: Transform | undefined
-    if (options.transformResponse !== undefined) {
-      try {
-        transform = options.transformResponse(this.exchange, response)
-      } catch (error) {
-        this.#failHook(error)
-        return
-      }
-    }
-    this.#answer = new ClientAnswer(this.exchange, this.#res)
-    const error = this.#answer.head(
-      status,
-      statusText,
-      headers,
-      trailers,
-      transform,
-      attempt,
-      options.maxTransformBytes,
-    )
-    if (error !== undefined) {
-      this.#answer = undefined
-      attempt.fail('http_protocol_error', error)
-    }
   }
 
   // Ends
@@ -407,18 +321,10 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
     this.#fail(failure, refusal.retryAfterMs)
   }
 
-  #failHook(error: unknown): void {
-    const attempt = this.#attempt
+  onHookFailed(error: unknown): void {
     const known = error instanceof GatewayError ? error : undefined
-    if (attempt !== undefined && !attempt.done) {
-      attempt.discard()
-      this.#settle(attempt, {
-        status: attempt.status ?? 0,
-        headersMs: attempt.headersMs ?? 0,
-        totalMs: attempt.totalMs!,
-      })
-    }
-    this.#finish()
+    if (this.#attempt === undefined) this.#finish()
+    else this.#discard(this.#attempt)
     this.#state.options.log?.error({ requestId: this.exchange.id, err: error }, 'proxy: a hook failed')
     failExchange(
       this.#req,
@@ -449,7 +355,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver {
       `proxy: ${failure.type}`,
     )
     if (this.#res.headersSent) {
-      if (this.#answer !== undefined) this.#answer.cut()
+      if (this.#relay !== undefined) this.#relay.cut()
       else this.#res.destroy()
       return
     }
@@ -502,7 +408,20 @@ function isIdempotent(method: string): boolean {
   }
 }
 
-/** Streams that are silent while nothing happens. */
-function isLongStream(contentType: string | string[] | undefined): boolean {
-  return typeof contentType === 'string' && /^(?:text\/event-stream|application\/grpc)/i.test(contentType)
+/** Sends a body through the app's stream, which nobody reads yet. */
+function feedTransform(
+  transform: Transform,
+  body: Buffer | IncomingMessage,
+  maxBytes: number,
+  fail: (error: Error) => void,
+): void {
+  let total = 0
+  transform.on('data', (chunk: Buffer) => {
+    total += chunk.length
+    if (total > maxBytes) transform.destroy(new Error(`the transformed body grew over ${maxBytes} bytes`))
+  })
+  transform.pause()
+  transform.on('error', fail)
+  if (Buffer.isBuffer(body)) transform.end(body)
+  else body.pipe(transform)
 }

@@ -1,5 +1,6 @@
 import type { Transform } from 'node:stream'
 import type { Exchange, Target } from '@postern/contracts'
+import { goesBy } from './message/header-names.ts'
 import type { ResponseHeaders } from './transport/transport.ts'
 
 /** The upstream request that is about to be made. Assign to its fields to change it. */
@@ -9,7 +10,7 @@ export interface OutgoingRequest {
   path: string
   /** Name, value, name, value, … as they will be written; framing headers are not among them. */
   readonly headers: string[]
-  /** Sets a header, replacing every line of the name. */
+  /** Sets a header, replacing every line of the name, in any case and with `_` for `-`. */
   setHeader(name: string, value: string): void
   /** First value of a header; undefined when it is not there. */
   getHeader(name: string): string | undefined
@@ -75,7 +76,7 @@ export class OutgoingRequestHead implements OutgoingRequest {
   removeHeader(name: string): void {
     const lower = name.toLowerCase()
     for (let i = this.headers.length - 2; i >= 0; i -= 2) {
-      if (this.headers[i]!.toLowerCase() === lower) this.headers.splice(i, 2)
+      if (goesBy(this.headers[i]!, lower)) this.headers.splice(i, 2)
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { HeaderEdit, QueryEdit } from '@postern/contracts'
+import { goesBy } from './header-names.ts'
 
 /** Header edits as options have them. */
 export interface HeaderEdits {
@@ -21,14 +22,17 @@ export function headerEditList(edits: HeaderEdits | undefined): readonly HeaderE
   return list.length === 0 ? undefined : list
 }
 
-/** Applies edits to a flat list of request headers, in place. */
+/**
+ * Applies edits to a flat list of request headers, in place. What is set or removed is gone under every spelling that an
+ * upstream could take for the name, so that a client cannot put its own beside it.
+ */
 export function editRequestHeaders(headers: string[], edits: readonly HeaderEdit[]): void {
   for (const edit of edits) {
     const name = edit.name.toLowerCase()
     if (edit.op !== 'append') {
       let kept = 0
       for (let i = 0; i < headers.length; i += 2) {
-        if (headers[i]!.length === name.length && headers[i]!.toLowerCase() === name) continue
+        if (goesBy(headers[i]!, name)) continue
         headers[kept] = headers[i]!
         headers[kept + 1] = headers[i + 1]!
         kept += 2

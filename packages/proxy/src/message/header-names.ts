@@ -83,6 +83,19 @@ function family(lower: string): HeaderClass | undefined {
 }
 
 /**
+ * True when a field of a request goes by that name for an upstream: in any case, and, since CGI-style upstreams cannot
+ * tell the two apart, with `_` where the name has `-`.
+ *
+ * @param sent the name as it was sent
+ * @param name lower case
+ */
+export function goesBy(sent: string, name: string): boolean {
+  if (sent.length !== name.length) return false
+  const lower = sent.toLowerCase()
+  return lower === name || (lower.includes('_') && lower.replaceAll('_', '-') === name)
+}
+
+/**
  * End-to-end fields that a client's `Connection` list cannot take away: what the gateway and its upstream decide by.
  * Everything else that it names is hop-by-hop and goes.
  */

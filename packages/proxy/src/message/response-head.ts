@@ -49,9 +49,15 @@ export function cleanResponseHead(status: number, received: ResponseHeaders): Cl
   for (const name in received) {
     if (isHopByHopResponse(name) || (named?.has(name) === true && name !== 'set-cookie')) continue
     if (name === 'content-length' && (status === 204 || status === 101)) continue
-    headers[name] = received[name]!
+    if (name === '__proto__') define(headers, name, received[name]!)
+    else headers[name] = received[name]!
   }
   return { headers, trailers: trailer === undefined ? undefined : trailerNames(trailer) }
+}
+
+/** Assigning to this one name would change what the object inherits instead. */
+function define(headers: ResponseHeaders, name: string, value: string | string[]): void {
+  Object.defineProperty(headers, name, { value, writable: true, enumerable: true, configurable: true })
 }
 
 /** The trailer fields that may go on to the client; undefined when there are none. */
@@ -60,7 +66,7 @@ export function allowedTrailers(trailers: ResponseHeaders): ResponseHeaders | un
   for (const name in trailers) {
     if (isForbiddenTrailer(name)) continue
     allowed ??= {}
-    allowed[name] = trailers[name]!
+    define(allowed, name, trailers[name]!)
   }
   return allowed
 }
