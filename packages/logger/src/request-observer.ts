@@ -80,21 +80,23 @@ export class RequestObserver implements ExchangeObserver {
 
   #fields(exchange: Exchange, fields: (exchange: Exchange) => object | undefined): string | undefined {
     const { settings, stats } = this.#parts
-    const json = (asked: Exchange): string | undefined => {
-      const more = fields(asked)
-      return more === undefined || isPromise(more)
-        ? (more as undefined)
-        : fieldsJson(more, ENTRY_NAMES, settings.redactor)
+    const json = (asked: Exchange): unknown => {
+      const more: unknown = fields(asked)
+      if (more === undefined || more === null) return undefined
+      // Neither a promise nor a text is the object that was asked for; `contained` tells of it.
+      if (typeof more !== 'object') return NOT_FIELDS
+      return isPromise(more) ? more : fieldsJson(more, ENTRY_NAMES, settings.redactor)
     }
     return contained('fields', json, exchange, undefined, isTextOrNothing, undefined, stats)
   }
 }
 
+const NOT_FIELDS = false
+
 function isNumber(value: unknown): value is number {
   return typeof value === 'number'
 }
 
-/** A promise goes through as it is: whoever calls the hooks tells of it. */
 function isPromise(value: object): boolean {
   return typeof (value as { then?: unknown }).then === 'function'
 }

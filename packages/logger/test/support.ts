@@ -65,7 +65,8 @@ export async function sendRaw(port: number, bytes: string | Buffer): Promise<str
   })
   // A server that refuses a request may reset the connection; the answer so far is what counts.
   socket.on('error', () => {})
-  socket.write(bytes)
+  // A text stands for bytes: each character is one.
+  socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
   await once(socket, 'close')
   return answer
 }

@@ -9,8 +9,14 @@ export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => unkn
 
 const OWNER = Symbol.for('postern.upgrades')
 
+/** Who has a server's upgrades, and how to let go of them. */
+interface Ownership {
+  readonly app: RequestHandler
+  readonly detach: () => void
+}
+
 type OwnedServer = (Server | SecureServer) & {
-  [OWNER]?: RequestHandler
+  [OWNER]?: Ownership
   shouldUpgradeCallback?: (req: IncomingMessage) => boolean
 }
 
@@ -24,7 +30,8 @@ type OwnedServer = (Server | SecureServer) & {
  */
 export function attachUpgrades(server: Server | SecureServer, app: RequestHandler): () => void {
   const owned = server as OwnedServer
-  if (owned[OWNER] !== undefined && owned[OWNER] !== app) {
+  const before = owned[OWNER]
+  if (before !== undefined && before.app !== app) {
     throw new ConfigError('attachUpgrades()', [
       {
         path: 'server',
@@ -33,20 +40,23 @@ export function attachUpgrades(server: Server | SecureServer, app: RequestHandle
       },
     ])
   }
-  if (owned[OWNER] === app) return () => detach()
-  owned[OWNER] = app
+  if (before !== undefined) return before.detach
   const onUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => dispatch(app, req, socket, head)
   server.on('upgrade', onUpgrade)
   // Newer Node versions ask first: what we never upgrade goes on as the plain request that it also is (RFC 9110 §7.8).
   const asked = 'shouldUpgradeCallback' in owned ? owned.shouldUpgradeCallback : undefined
   if ('shouldUpgradeCallback' in owned) owned.shouldUpgradeCallback = (req) => !isRefusedProtocol(protocolOf(req))
-  const detach = (): void => {
-    if (owned[OWNER] !== app) return
-    delete owned[OWNER]
-    server.off('upgrade', onUpgrade)
-    if (asked !== undefined) owned.shouldUpgradeCallback = asked
+  const ownership: Ownership = {
+    app,
+    detach: () => {
+      if (owned[OWNER] !== ownership) return
+      delete owned[OWNER]
+      server.off('upgrade', onUpgrade)
+      if (asked !== undefined) owned.shouldUpgradeCallback = asked
+    },
   }
-  return detach
+  owned[OWNER] = ownership
+  return ownership.detach
 }
 
 /** True when `attachUpgrades()` was called for the server of this request. */
@@ -59,6 +69,10 @@ function dispatch(app: RequestHandler, req: IncomingMessage, socket: Duplex, hea
   const res = new ServerResponse(req)
   res.shouldKeepAlive = false
   res.assignSocket(socket as never)
+  // Node takes its own listener off a socket that it hands over; an answer longer than the buffer waits for this news.
+  socket.on('drain', () => {
+    if (res.writableNeedDrain) res.emit('drain')
+  })
   // Behind any answer but 101 the bytes of the client are not ours to guess at.
   res.once('finish', () => (socket as unknown as { destroySoon(): void }).destroySoon())
   req.push(null)

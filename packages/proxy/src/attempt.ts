@@ -141,7 +141,8 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   onInformational(status: number, headers: ResponseHeaders): void {
     if (this.done) return
     this.answering = true
-    if (status < 100 || ++this.#informational > MAX_INFORMATIONAL) this.fail('http_protocol_error')
+    // A 101 that comes here names no protocol that could have been switched to.
+    if (status < 100 || status === 101 || ++this.#informational > MAX_INFORMATIONAL) this.fail('http_protocol_error')
     else this.#owner.onAttemptInformational(status, headers)
   }
 
@@ -170,6 +171,12 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   onUpgrade(headers: ResponseHeaders, socket: Duplex, head: Buffer): void {
     if (this.done) {
       socket.destroy()
+      return
+    }
+    if (String(headers.upgrade).trim().toLowerCase() !== this.#owner.upgrade) {
+      // RFC 9110 §7.8: a server switches to nothing that it was not asked for.
+      socket.destroy()
+      this.fail('http_upgrade_failed', new Error(`the upstream switched to ${String(headers.upgrade)}`))
       return
     }
     this.headersMs = performance.now() - this.startedAtMs

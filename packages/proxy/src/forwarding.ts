@@ -354,6 +354,8 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       },
       `proxy: ${failure.type}`,
     )
+    // Both ends of a tunnel are gone, and its answer was the 101.
+    if (failure.phase === 'tunnel') return
     if (this.#res.headersSent) {
       if (this.#relay !== undefined) this.#relay.cut()
       else this.#res.destroy()
@@ -364,6 +366,8 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       message: `${failure.type} in phase ${failure.phase}${failure.cause === undefined ? '' : `: ${failure.cause.message}`}`,
       failure,
       cause: failure.cause,
+      // The rest of that body will not come: nothing can follow it (RFC 9110 §15.5.9).
+      closeConnection: code === 'request_timeout' || code === 'request_body_incomplete',
       headers:
         code === 'no_upstream' || code === 'upstream_busy'
           ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
@@ -377,7 +381,8 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     this.#done = true
     clearTimeout(this.#totalTimer)
     if (this.#transformedBody !== undefined && !this.#transformedBody.readableEnded) {
-      this.#req.unpipe(this.#transformedBody)
+      // What still comes of the client's body is dropped, so that it does not stand before the next request.
+      this.#req.unpipe(this.#transformedBody).resume()
       this.#transformedBody.destroy()
     }
     if (this.#entered) this.#state.leave()

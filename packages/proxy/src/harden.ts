@@ -5,7 +5,10 @@ import * as v from 'valibot'
 
 /** Limits of the server itself, which no middleware can set. */
 export interface HardenOptions {
-  /** Longest wait for a whole request head, in milliseconds, 1 to 2^31-1; then 408. @default 15_000 */
+  /**
+   * Longest wait for a whole request head, in milliseconds, 1 to 2^31-1; then 408, at most a quarter of that time later.
+   * No more than `requestTimeoutMs`. @default 15_000
+   */
   readonly headersTimeoutMs?: number
   /**
    * Longest wait for a whole request, body included, in milliseconds, 0 to 2^31-1; then 408. 0 for no limit: uploads
@@ -53,8 +56,12 @@ export function harden<S extends Server | SecureServer>(server: S, options: Hard
       'harden()',
       faultsOf(parsed.issues, () => Object.keys(entries)),
     )
-  server.headersTimeout = options.headersTimeoutMs ?? 15_000
-  server.requestTimeout = options.requestTimeoutMs ?? 300_000
+  const requestTimeout = options.requestTimeoutMs ?? 300_000
+  const headersTimeout = options.headersTimeoutMs ?? 15_000
+  server.requestTimeout = requestTimeout
+  // A head is part of its request; with the two the other way round Node swaps them.
+  server.headersTimeout = requestTimeout === 0 ? headersTimeout : Math.min(headersTimeout, requestTimeout)
+  checkConnectionsEvery(server, Math.max(25, Math.ceil(server.headersTimeout / 4)))
   server.keepAliveTimeout = options.keepAliveTimeoutMs ?? 65_000
   server.maxRequestsPerSocket = options.maxRequestsPerSocket ?? 0
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections
@@ -69,6 +76,18 @@ export function harden<S extends Server | SecureServer>(server: S, options: Hard
     })
   }
   return server
+}
+
+/** Node looks for connections that are over time every 30 s, which would let a slow head of 15 s live for 45. */
+function checkConnectionsEvery(server: Server | SecureServer, intervalMs: number): void {
+  const checked = server as { connectionsCheckingInterval?: number }
+  if (checked.connectionsCheckingInterval === undefined || checked.connectionsCheckingInterval <= intervalMs) return
+  checked.connectionsCheckingInterval = intervalMs
+  if (!server.listening) return
+  // It listens already: what has started the checker starts it anew with the new interval.
+  for (const listener of server.listeners('listening')) {
+    if (listener.name === 'setupConnectionsTracking') listener.call(server)
+  }
 }
 
 /** True when the server of this request was given its limits. */

@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Exchange, FailureType, UpgradeRequest } from '@postern/contracts'
+import { isHopByHopResponse } from './message/header-names.ts'
+import { mergeWithEarlier } from './message/response-head.ts'
 import type { ResponseHeaders } from './transport/transport.ts'
 import { FrameTracker, GOING_AWAY_FROM_CLIENT, GOING_AWAY_FROM_SERVER } from './websocket-frames.ts'
 
@@ -51,10 +53,14 @@ export function openTunnel(
   const early = upgrade.take()
   // The head is written here; the response object would end the connection behind it.
   const lines = [`HTTP/1.1 101 Switching Protocols`, 'connection: Upgrade', `upgrade: ${upgrade.protocol}`]
+  mergeWithEarlier(response, headers)
   for (const [name, value] of Object.entries({ ...response.getHeaders(), ...headers })) {
+    if (isHopByHopResponse(name) || name === 'content-length') continue
     for (const line of [value].flat()) if (isFieldValue(String(line))) lines.push(`${name}: ${line}`)
   }
   response.detachSocket(client as never)
+  // For those who ask the response what became of it: nothing more is ever written to it.
+  response.statusCode = 101
   const tunnel = new Tunnel(exchange, client, upstream, upgrade.protocol === 'websocket', (type) => {
     tunnels.delete(tunnel)
     onClosed(type)

@@ -71,7 +71,7 @@ describe('request targets', () => {
     expect(await get('b.test')).toContain('"code":"bad_host"')
   })
 
-  it('of 10 kB are decided in under 5 ms, however hostile', () => {
+  it('of 10 kB are decided, however hostile', () => {
     const handler = router([
       { path: '/:a/:b/:c/:d/x', respond: { status: 200 } },
       { path: '/a/:b/a/:d/y', respond: { status: 200 } },

@@ -29,19 +29,54 @@ export function isBodyRead(req: IncomingMessage): boolean {
  */
 export function rebuildBody(req: IncomingMessage, contentType: string): RebuiltBody | undefined {
   const { rawBody, body } = req as ParsedRequest
-  if (Buffer.isBuffer(rawBody)) return { bytes: rawBody, exact: true }
+  if (Buffer.isBuffer(rawBody)) return { bytes: rawBody, exact: isAsSent(req, rawBody) }
   // Partly read and still coming: what is gone cannot be brought back.
   if (!req.readableEnded || body === undefined) return undefined
   if (Buffer.isBuffer(body)) return { bytes: body, exact: false }
   const type = contentType.split(';', 1)[0]!.trim().toLowerCase()
   if (type === 'application/json' || type.endsWith('+json')) {
-    return { bytes: Buffer.from(JSON.stringify(body)), contentType: asUtf8(contentType), exact: false }
+    const text = jsonOf(req, body, contentType)
+    if (text === undefined) return undefined
+    return { bytes: Buffer.from(text), contentType: asUtf8(contentType), exact: false }
   }
   if (typeof body === 'string') return { bytes: Buffer.from(body), contentType: asUtf8(contentType), exact: false }
   if (type === 'application/x-www-form-urlencoded' && typeof body === 'object' && body !== null) {
     return { bytes: Buffer.from(formEncode(body)), contentType: asUtf8(contentType), exact: false }
   }
   return undefined
+}
+
+/**
+ * `verify` of the body parsers is given the bytes behind their inflating, code that reads the stream itself has them as
+ * they came. gzip can be told by its mark; of the others, what has the announced length is what came.
+ */
+function isAsSent(req: IncomingMessage, bytes: Buffer): boolean {
+  const { 'content-encoding': coding, 'content-length': length } = req.headers
+  if (coding === undefined || coding.toLowerCase() === 'identity') return true
+  if (/^(?:x-)?gzip$/i.test(coding)) return bytes[0] === 0x1f && bytes[1] === 0x8b
+  return length !== undefined && bytes.length === Number(length)
+}
+
+/**
+ * JSON of what a parser left. A string is either the text itself (a text parser's) or what stood between the quotes of a
+ * bare JSON string, which is shorter than what came; undefined where the two cannot be told apart.
+ */
+function jsonOf(req: IncomingMessage, body: unknown, contentType: string): string | undefined {
+  if (typeof body !== 'string') return JSON.stringify(body)
+  const { 'content-encoding': coding, 'content-length': length } = req.headers
+  if (length !== undefined && coding === undefined && !/charset\s*=\s*"?(?!utf-?8)/i.test(contentType)) {
+    return Buffer.byteLength(body) === Number(length) ? body : JSON.stringify(body)
+  }
+  return isJson(body) ? undefined : JSON.stringify(body)
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The text was decoded from whatever charset it came in and is written as UTF-8 now. */

@@ -71,7 +71,7 @@ export class RequestBody extends EventEmitter {
     return this
   }
 
-  /** Lets go of the client's body; the client's connection lives on. */
+  /** Lets go of the client's body; the client's connection lives on, and what still comes of the body is dropped. */
   destroy(error?: Error): this {
     if (this.destroyed) return this
     this.destroyed = true
@@ -79,7 +79,9 @@ export class RequestBody extends EventEmitter {
       this.#source[READER] = undefined
       this.#source.off('data', onData)
       this.#source.off('end', onEnd)
-      // The error listener stays: an upload that breaks later must find one.
+      // The error listener stays: an upload that breaks later must find one. Left paused, the rest of the body would
+      // stand before the client's next request for ever.
+      if (!this.ended) this.#source.resume()
     }
     if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
     this.emit('close')

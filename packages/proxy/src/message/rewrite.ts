@@ -37,9 +37,20 @@ function outerPath(path: string, target: Target, prefix: string): string {
   const base = target.basePath
   if (base === '') return prefix + path
   if (path === base) return prefix === '' ? '/' : prefix
-  if (path.startsWith(`${base}/`) || path.startsWith(`${base}?`)) return prefix + path.slice(base.length)
+  const next = path[base.length]
+  if (path.startsWith(base) && (next === '/' || next === '?' || next === '#')) {
+    const rest = path.slice(base.length)
+    if (prefix !== '') return prefix + rest
+    // `/base//host` would be left as `//host`, which a browser takes for another host, as it does `/\host`.
+    return next === '/' ? rest.replace(/^[/\\\t]+/, '/') : `/${rest}`
+  }
   // Outside the base path: nothing behind the gateway's mount corresponds to it.
   return path
+}
+
+function newPath(edit: NonNullable<CookieEdits['path']>, before: string): string {
+  if (typeof edit === 'string') return edit
+  return Object.hasOwn(edit, before) ? edit[before]! : before
 }
 
 /** Applies edits to one `Set-Cookie` line; name, value and all other attributes stay byte for byte. */
@@ -54,7 +65,7 @@ export function editCookie(line: string, edits: CookieEdits): string {
     if (name === 'samesite' && edits.sameSite !== undefined) continue
     if (name === 'path' && edits.path !== undefined) {
       const before = equals === -1 ? '' : part.slice(equals + 1).trim()
-      kept.push(` Path=${typeof edits.path === 'string' ? edits.path : (edits.path[before] ?? before)}`)
+      kept.push(` Path=${newPath(edits.path, before)}`)
       continue
     }
     kept.push(part)

@@ -1,0 +1,37 @@
+import { defineConfig } from 'vitepress'
+import { slug } from './slug.ts'
+
+export default defineConfig({
+  title: 'Postern',
+  description: 'The API gateway you build into the Express app you already have',
+  lang: 'en-GB',
+  // Problem answers point to /problems#code, without an extension.
+  cleanUrls: true,
+  markdown: { anchor: { slugify: slug } },
+  themeConfig: {
+    nav: [
+      { text: 'Getting started', link: '/getting-started' },
+      { text: 'Problems', link: '/problems' },
+      { text: 'Architecture', link: '/architecture' },
+      { text: 'Benchmarks', link: '/benchmarks' },
+    ],
+    sidebar: [
+      {
+        text: 'Use',
+        items: [
+          { text: 'Getting started', link: '/getting-started' },
+          { text: 'Problem codes', link: '/problems' },
+        ],
+      },
+      {
+        text: 'Understand',
+        items: [
+          { text: 'Architecture', link: '/architecture' },
+          { text: 'Benchmarks', link: '/benchmarks' },
+        ],
+      },
+    ],
+    outline: { level: [2, 3] },
+    search: { provider: 'local' },
+  },
+})
