@@ -87,13 +87,7 @@ function resolveTarget(item: unknown, index: number, faults: ConfigFault[]): Tar
       const prefix = [{ key: 'targets' }, { key: index }]
       faults.push(
         ...faultsOf(
-          result.issues.map(({ kind, type, message, input, path }) => ({
-            kind,
-            type,
-            message,
-            input,
-            path: [...prefix, ...(path ?? [])],
-          })),
+          result.issues.map((issue) => ({ ...issue, path: [...prefix, ...(issue.path ?? [])] })),
           knownKeys,
         ),
       )

@@ -66,10 +66,19 @@ export function editResponseHeaders(headers: Record<string, string | string[]>, 
  */
 export function editQuery(query: string, edits: readonly QueryEdit[]): string {
   let parts = query.length > 1 ? query.slice(1).split('&') : []
+  let changed = false
   for (const { op, name, value } of edits) {
-    if (op !== 'append') parts = parts.filter((part) => parameterName(part) !== name)
-    if (op !== 'remove') parts.push(`${encodeURIComponent(name)}=${encodeURIComponent(value ?? '')}`)
+    if (op !== 'append') {
+      const kept = parts.filter((part) => parameterName(part) !== name)
+      changed ||= kept.length !== parts.length
+      parts = kept
+    }
+    if (op !== 'remove') {
+      parts.push(`${encodeURIComponent(name)}=${encodeURIComponent(value ?? '')}`)
+      changed = true
+    }
   }
+  if (!changed) return query
   return parts.length === 0 ? '' : `?${parts.join('&')}`
 }
 

@@ -84,14 +84,16 @@ function asUtf8(contentType: string): string {
   return contentType.replace(/(charset\s*=\s*)("[^"]*"|[^;\s]+)/i, '$1utf-8')
 }
 
-/** `a=1&b[]=2&c[d]=3`, the form that both of Express's urlencoded parsers read back to the same value. */
+/** `a=1&a=2&b[]=3&c[d]=4`, the form that both of Express's urlencoded parsers read back to the same value. */
 function formEncode(value: object): string {
   const parts: string[] = []
   const add = (name: string, item: unknown, depth: number): void => {
     if (depth > 32) throw new RangeError('the parsed form is nested too deep to be written again')
     if (Array.isArray(item)) {
+      // A list of one comes from the extended parser alone, and is a list again only with its brackets.
+      const own = item.length === 1 ? `${name}[]` : name
       for (const [i, entry] of item.entries()) {
-        add(typeof entry === 'object' && entry !== null ? `${name}[${i}]` : name, entry, depth + 1)
+        add(typeof entry === 'object' && entry !== null ? `${name}[${i}]` : own, entry, depth + 1)
       }
     } else if (typeof item === 'object' && item !== null) {
       for (const key of Object.keys(item)) add(`${name}[${key}]`, (item as Record<string, unknown>)[key], depth + 1)

@@ -22,14 +22,14 @@ export interface CookieEdits {
  * @param prefix the mount path that Express took off the request, put in front again
  */
 export function rewriteLocation(location: string, target: Target, client: Client, prefix: string): string {
-  if (location.startsWith('/') && !location.startsWith('//')) {
+  if (/^\/(?![/\\])/.test(location)) {
     return target.basePath === '' && prefix === '' ? location : outerPath(location, target, prefix)
   }
   if (!URL.canParse(location, target.origin)) return location
   const url = new URL(location, target.origin)
   if (!/^https?:$/.test(url.protocol) || url.host !== target.host || client.host === '') return location
   // A relative reference (`next`, `?page=2`) resolves against the client's own URL and needs no change.
-  if (!/^[a-z][a-z0-9+.-]*:|^\/\//i.test(location)) return location
+  if (!URL.canParse(location) && !/^[/\\]{2}/.test(location)) return location
   return `${client.protocol}://${client.host}${outerPath(`${url.pathname}${url.search}${url.hash}`, target, prefix)}`
 }
 
@@ -57,6 +57,7 @@ function newPath(edit: NonNullable<CookieEdits['path']>, before: string): string
 export function editCookie(line: string, edits: CookieEdits): string {
   const parts = line.split(';')
   const kept = [parts[0]!]
+  let hasPath = false
   for (const part of parts.slice(1)) {
     const equals = part.indexOf('=')
     const name = (equals === -1 ? part : part.slice(0, equals)).trim().toLowerCase()
@@ -65,11 +66,14 @@ export function editCookie(line: string, edits: CookieEdits): string {
     if (name === 'samesite' && edits.sameSite !== undefined) continue
     if (name === 'path' && edits.path !== undefined) {
       const before = equals === -1 ? '' : part.slice(equals + 1).trim()
+      hasPath = true
       kept.push(` Path=${newPath(edits.path, before)}`)
       continue
     }
     kept.push(part)
   }
+  // Without a Path a browser takes the directory of the request for it.
+  if (typeof edits.path === 'string' && !hasPath) kept.push(` Path=${edits.path}`)
   if (typeof edits.domain === 'string') kept.push(` Domain=${edits.domain}`)
   if (edits.secure === true) kept.push(' Secure')
   if (edits.sameSite !== undefined) kept.push(` SameSite=${edits.sameSite[0]!.toUpperCase()}${edits.sameSite.slice(1)}`)

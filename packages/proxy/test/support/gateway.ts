@@ -15,10 +15,10 @@ import { afterEach } from 'vitest'
 
 /** Every transport under every host: what one promises, all keep. */
 export const EVERYWHERE = [
-  { via: 'undici', host: 'a bare server' },
-  { via: 'undici', host: 'Express' },
-  { via: 'http-proxy-middleware', host: 'a bare server' },
-  { via: 'http-proxy-middleware', host: 'Express' },
+  { via: 'undici', under: 'a bare server' },
+  { via: 'undici', under: 'Express' },
+  { via: 'http-proxy-middleware', under: 'a bare server' },
+  { via: 'http-proxy-middleware', under: 'Express' },
 ] as const
 
 /** Every transport, for what the host has no part in. */
@@ -29,7 +29,7 @@ export type Via = (typeof TRANSPORTS)[number]['via']
 /** Which transport and which host; the rest goes to the proxy. */
 export interface GatewayOptions extends ProxyOptions {
   readonly via: Via
-  readonly host?: 'a bare server' | 'Express'
+  readonly under?: 'a bare server' | 'Express'
   /** Mounted in front of the proxy; Express then. */
   readonly before?: readonly RequestHandler[]
   readonly trustProxy?: boolean
@@ -64,10 +64,10 @@ afterEach(async () => {
 
 /** Starts a gateway in front of a target; closed behind the test. */
 export async function gateway(options: GatewayOptions): Promise<Gateway> {
-  const { via, host, before, trustProxy, serve: serveOptions, ...proxyOptions } = options
+  const { via, under, before, trustProxy, serve: serveOptions, ...proxyOptions } = options
   const handler = proxy({ transport: via === 'undici' ? undiciTransport() : httpProxyMiddleware(), ...proxyOptions })
   let inner: RequestListener = handler
-  if (host === 'Express' || before !== undefined || trustProxy === true) {
+  if (under === 'Express' || before !== undefined || trustProxy === true) {
     const app = express()
     app.disable('x-powered-by')
     if (trustProxy === true) app.set('trust proxy', true)
