@@ -108,15 +108,19 @@ export function nearest(key: string, known: readonly string[]): string | undefin
   return best
 }
 
-/** Levenshtein's distance, one row at a time. */
+/** Edit distance in which two letters that changed places count as one slip (optimal string alignment). */
 function editDistance(a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
       const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1))
+      let least = Math.min(replaced, row[j]! + 1, next[j - 1]! + 1)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, before[j - 2]! + 1)
+      next.push(least)
     }
+    before = row
     row = next
   }
   return row[b.length]!

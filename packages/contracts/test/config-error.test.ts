@@ -138,6 +138,7 @@ test.each([
   ['retires', ['timeoutMs', 'retries'], 'retries'],
   ['zzzzzzz', ['timeoutMs', 'retries'], undefined],
   ['x', [], undefined],
+  ['tsl', ['url', 'tls'], 'tls'],
 ])('nearest(%s) is %s', (key, known, expected) => {
   expect(nearest(key, known)).toBe(expected)
 })

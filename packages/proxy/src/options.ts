@@ -174,23 +174,30 @@ const pem = v.custom<string | Buffer>(
   'expected PEM text or a Buffer',
 )
 
+const tls = v.strictObject({
+  ca: v.optional(v.union([pem, v.array(pem)], 'expected PEM text, a Buffer, or a list of them')),
+  cert: v.optional(pem),
+  key: v.optional(pem),
+  passphrase: v.optional(v.string('expected a string')),
+  servername: v.optional(v.string('expected a host name')),
+  rejectUnauthorized: v.optional(v.boolean('expected true or false')),
+})
+const targetObject = v.strictObject(
+  {
+    url: v.union([v.string(), v.instance(URL)], 'expected a URL'),
+    id: v.optional(v.string('expected a string')),
+    // Its range is the target's own business.
+    weight: v.optional(v.any()),
+    socketPath: v.optional(v.string('expected the path of a socket')),
+    tls: v.optional(tls),
+    tags: v.optional(v.record(v.string(), v.string('expected a string'), 'expected an object of strings')),
+  },
+  'expected a URL or { url, … }',
+)
+
 const entries = {
-  target: v.optional(
-    v.custom<string | URL | TargetOptions>(
-      (value) => typeof value === 'string' || (typeof value === 'object' && value !== null),
-      'expected a URL or { url, … }',
-    ),
-  ),
-  tls: v.optional(
-    v.strictObject({
-      ca: v.optional(v.union([pem, v.array(pem)], 'expected PEM text, a Buffer, or a list of them')),
-      cert: v.optional(pem),
-      key: v.optional(pem),
-      passphrase: v.optional(v.string('expected a string')),
-      servername: v.optional(v.string('expected a host name')),
-      rejectUnauthorized: v.optional(v.boolean('expected true or false')),
-    }),
-  ),
+  target: v.optional(v.lazy((input) => (typeof input === 'string' || input instanceof URL ? v.any() : targetObject))),
+  tls: v.optional(tls),
   timeouts: v.optional(
     v.strictObject({
       queueMs: whole(0, MAX_TIMER),
@@ -283,6 +290,8 @@ const schema = v.strictObject(entries)
 /** Known keys at a path, for "did you mean". */
 function knownKeys(path: readonly (string | number)[]): readonly string[] {
   if (path.length === 0) return Object.keys(entries)
+  if (path.at(-1) === 'tls') return Object.keys(tls.entries)
+  if (path[0] === 'target') return Object.keys(targetObject.entries)
   const nested = (entries as Record<string, { wrapped?: { entries?: object } }>)[String(path[0])]?.wrapped?.entries
   return path.length === 1 && nested !== undefined ? Object.keys(nested) : []
 }

@@ -10,7 +10,7 @@ export type ResponseFault = string
  * Equal Content-Length lines are collapsed, in place.
  */
 export function responseFault(status: number, headers: ResponseHeaders): ResponseFault | undefined {
-  if (status < 200 || status > 599) return `status ${status}`
+  if (!(status >= 200 && status <= 599)) return `status ${status}`
   const length = headers['content-length']
   const coding = headers['transfer-encoding']
   if (length !== undefined) {

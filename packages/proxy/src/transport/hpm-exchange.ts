@@ -216,9 +216,7 @@ export class HpmExchange implements Flow {
     })
     client.on('drain', () => body.resume())
     body.on('end', () => client.end())
-    body.on('error', (error: Error) =>
-      this.fail(error, error.name === 'BodyLimitError' ? undefined : 'client_body_incomplete'),
-    )
+    body.on('error', (error: Error) => this.fail(error))
     body.resume()
   }
 

@@ -13,7 +13,7 @@ export class FacadeRequest {
   readonly httpVersion = '1.1'
   readonly httpVersionMajor = 1
   readonly httpVersionMinor = 1
-  /** Empty until the path filter has run, which would parse it; then the path as it goes upstream. */
+  /** Empty until the path filter, which would parse it, has run; then the path as it goes upstream. */
   url = ''
   /** Only asked whether the client is still there. Not the client's socket: listeners would be left on its server. */
   readonly socket: { readonly writable: boolean }

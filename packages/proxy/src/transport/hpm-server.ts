@@ -32,8 +32,12 @@ export class HpmServer {
     const { on, plugins = [], ejectPlugins = false, logger, headers, auth, localAddress } = options
     const defaults = ejectPlugins ? [] : [proxyEventsPlugin, ...(logger === undefined ? [] : [loggerPlugin])]
     this.#middleware = createProxyMiddleware({
-      router: (req, _res, options) => (req as unknown as FacadeRequest).exchange.route(options),
       pathFilter: () => true,
+      router: (req, _res, options) => {
+        const facade = req as unknown as FacadeRequest
+        facade.url = facade.exchange.path
+        return facade.exchange.route(options)
+      },
       selfHandleResponse: true,
       // Those that we do not want answer errors and listen on the client's response.
       ejectPlugins: true,
