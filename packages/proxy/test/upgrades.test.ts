@@ -355,7 +355,7 @@ describe('attachUpgrades', () => {
   })
 
   test('the returned function lets go, so that another app may have the server', async () => {
-    const server = http.createServer()
+    const server = http.createServer() as http.Server & { shouldUpgradeCallback?: unknown }
     const asked = server.shouldUpgradeCallback
     const detach = attachUpgrades(server, express() as never)
     detach()

@@ -1,0 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Cards that the bank of this example knows; every other number is declined. */
+export const CARDS = {
+  good: '4242424242424242',
+  declined: '4000000000000002',
+  /** Approved, but the bank takes two seconds over it. */
+  slow: '4000000000000077',
+} as const
+
+const SLOW_MS = 2_000
+
+/** Asks the bank for the money: true when it pays. */
+export async function charge(card: string): Promise<boolean> {
+  if (card === CARDS.slow) await sleep(SLOW_MS)
+  return card === CARDS.good || card === CARDS.slow
+}

@@ -1,0 +1,57 @@
+import { ServiceError } from '../http.ts'
+
+/** What payments needs of the inventory. */
+export interface Inventory {
+  /**
+   * @returns what is left of it
+   * @throws ServiceError as the inventory answered it, or 503 when it did not
+   */
+  reserve(wanted: { readonly id: string; readonly sku: string; readonly quantity: number }): Promise<number>
+  /** Never throws: what could not be put back is told on stderr, for a person to look at. */
+  release(id: string): Promise<void>
+}
+
+const TIMEOUT_MS = 2_000
+
+/** The inventory service over HTTP. */
+export function inventoryAt(url: string): Inventory {
+  async function ask(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
+    let response: Response
+    let answer: Record<string, unknown>
+    try {
+      response = await fetch(new URL(path, url), {
+        method,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      })
+      answer = (await response.json()) as Record<string, unknown>
+    } catch {
+      throw new ServiceError(503, 'inventory_unavailable', 'Stock cannot be looked up right now; nothing was charged.')
+    }
+    if (response.ok) return answer
+    const { error, message, ...details } = answer
+    throw new ServiceError(response.status, String(error), String(message), details)
+  }
+
+  async function release(id: string): Promise<void> {
+    try {
+      await ask('DELETE', `/reservations/${encodeURIComponent(id)}`)
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'unknown_reservation') return
+      console.error(`Reservation ${id} could not be released: ${(error as Error).message}`)
+    }
+  }
+
+  return {
+    async reserve(wanted) {
+      try {
+        return Number((await ask('POST', '/reservations', wanted)).available)
+      } catch (error) {
+        // Without an answer nobody knows whether the stock was set aside.
+        if (error instanceof ServiceError && error.code === 'inventory_unavailable') void release(wanted.id)
+        throw error
+      }
+    },
+    release,
+  }
+}

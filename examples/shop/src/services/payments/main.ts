@@ -1,0 +1,18 @@
+import { env, runService } from '../run.ts'
+import { createApp } from './app.ts'
+import { createCheckout } from './checkout.ts'
+import { createOrderEvents } from './events.ts'
+import { inventoryAt } from './inventory.ts'
+import { openPaymentStore } from './store.ts'
+
+runService(({ instance, database }) => {
+  const store = openPaymentStore(database)
+  const events = createOrderEvents()
+  const checkout = createCheckout(store, inventoryAt(env('INVENTORY_URL')), events.broadcast)
+  return {
+    app: createApp(instance, store, checkout),
+    onServer: events.attach,
+    onStopping: events.close,
+    onStopped: () => store.close(),
+  }
+})
