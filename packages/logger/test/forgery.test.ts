@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import express from 'express'
+import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { logger } from '../src/index.ts'
 import { Lines, sendRaw, serve } from './support.ts'
@@ -12,8 +12,13 @@ const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u200b-\u200d\u2060\ufef
 async function start() {
   const json = new Lines()
   const combined = new Lines()
-  const headers = ['x-evil', 'authorization', 'x-api-key']
-  const first = logger({ stream: json, flushIntervalMs: 0, headers, fields: (e) => ({ again: e.request.headers['x-evil'] }) })
+  const headers = ['x-evil', 'x-other', 'authorization', 'x-api-key']
+  const first = logger({
+    stream: json,
+    flushIntervalMs: 0,
+    headers,
+    fields: (e) => ({ again: e.request.headers['x-evil'] }),
+  })
   const second = logger({ stream: combined, flushIntervalMs: 0, format: 'combined' })
   onTestFinished(async () => {
     await first.close()
@@ -25,7 +30,8 @@ async function start() {
     seen++
     res.end()
   })
-  const { port } = await serve(app)
+  // Node's lenient parser lets control characters into header values; the log must not rely on the strict one.
+  const { port } = await serve(app, { insecureHTTPParser: true })
   return {
     port,
     /** Sends bytes, and gives the lines that came of it, with the number of requests that Node let through. */
@@ -68,16 +74,16 @@ const bytes = fc
     { maxLength: 6 },
   )
   .map((parts) => parts.join(''))
-/** Without what ends a header or a request line, so that many of them reach the app. */
-const inline = bytes.map((text) => text.replace(/[\r\n\0]/g, ''))
-const inUrl = inline.map((text) => text.replace(/[\x00-\x20\x7f#]/g, ''))
+/** What Node lets through in a header's value and in a target, so that most of them reach the app. */
+const inHeader = bytes.map((text) => text.replace(/[^\t\x20-\x7e\x80-\xff]/g, ''))
+const inUrl = bytes.map((text) => text.replace(/[^\x21-\x7e]/g, ''))
 
 describe('whatever a client sends', () => {
   it('becomes exactly one well-formed line a request, in both formats', async () => {
     const { send } = await start()
     let requests = 0
     await fc.assert(
-      fc.asyncProperty(inUrl, inUrl, inline, inline, inline, async (path, query, agent, referer, evil) => {
+      fc.asyncProperty(inUrl, inUrl, inHeader, inHeader, inHeader, async (path, query, agent, referer, evil) => {
         const { seen, json, combined } = await send(
           `GET /${path}?q=${query} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUser-Agent: ${agent}\r\nReferer: ${referer}\r\nX-Request-Id: ${evil}\r\nX-Evil: ${evil}\r\n\r\n`,
         )
@@ -108,7 +114,8 @@ describe('whatever a client sends', () => {
         )
         expect(json).toHaveLength(seen)
         expect(combined).toHaveLength(seen)
-        for (const line of json) expect(JSON.parse(line)).toMatchObject({ status: 200 })
+        // Rubbish behind a request ends the connection, at times before its answer is out.
+        for (const line of json) expect([200, 499]).toContain(JSON.parse(line).status)
         for (const line of combined) expect(line).toMatch(COMBINED)
       }),
       { numRuns: 200 },
@@ -133,12 +140,20 @@ describe('whatever secret a client sends under a secret name', () => {
   it('is in no line', async () => {
     const { send } = await start()
     const secret = fc.stringMatching(/^[A-Za-z0-9._~!$*(),;:@/?+-]{12,30}$/).map((text) => `Z${text}Z`)
-    const name = fc.constantFrom('access_token', 'TOKEN', 'api%5Fkey', 'user[password]', 'X-Amz-Signature', 'code', 'sig')
+    const name = fc.constantFrom(
+      'access_token',
+      'TOKEN',
+      'api%5Fkey',
+      'user[password]',
+      'X-Amz-Signature',
+      'code',
+      'sig',
+    )
     await fc.assert(
       fc.asyncProperty(name, secret, async (parameter, value) => {
         const url = `/cb?a=1&${parameter}=${value}&b=2`
         const { seen, json, combined } = await send(
-          `GET ${url} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer ${value}\r\nX-Api-Key: ${value}\r\nCookie: s=${value}\r\nReferer: http://a${url}\r\nX-Evil: Basic ${value}\r\nUser-Agent: x ${url}\r\n\r\n`,
+          `GET ${url} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer ${value}\r\nX-Api-Key: ${value}\r\nCookie: s=${value}\r\nReferer: http://a${url}\r\nX-Other: Basic ${value}\r\nUser-Agent: x ${url}\r\n\r\n`,
         )
         expect(seen).toBe(1)
         expect(json.join()).not.toContain(value)

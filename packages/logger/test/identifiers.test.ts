@@ -23,7 +23,8 @@ async function exchange(options: LoggerOptions, headers: Record<string, string>,
   const response = await fetch((await serve(app)).url, { headers })
   const line = await lines.one()
   const sent = new Map<string, string | undefined>()
-  for (const { op, name, value } of seen!.outgoing.requestHeaders ?? []) sent.set(name, op === 'set' ? value : undefined)
+  for (const { op, name, value } of seen!.outgoing.requestHeaders ?? [])
+    sent.set(name, op === 'set' ? value : undefined)
   return { line, response, outgoing: seen!.outgoing, sent }
 }
 

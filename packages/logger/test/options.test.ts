@@ -73,7 +73,9 @@ describe('resolveOptions', () => {
 
   it('names the option that was meant', () => {
     expect(faultsOf({ sampel: 1 })).toMatchObject([{ path: 'sampel', cure: 'did you mean "sample"?' }])
-    expect(faultsOf({ redact: { header: [] } })).toMatchObject([{ path: 'redact.header', cure: 'did you mean "headers"?' }])
+    expect(faultsOf({ redact: { header: [] } })).toMatchObject([
+      { path: 'redact.header', cure: 'did you mean "headers"?' },
+    ])
   })
 
   it('refuses a stream beside a logger', () => {

@@ -137,7 +137,10 @@ describe('a function of the app that fails', () => {
   const failures: [string, LoggerOptions][] = [
     ['a throw in fields', { fields: boom }],
     ['a circle in fields', { fields: () => circle }],
-    ['a getter that throws in fields', { fields: () => Object.defineProperty({}, 'x', { enumerable: true, get: boom }) }],
+    [
+      'a getter that throws in fields',
+      { fields: () => Object.defineProperty({}, 'x', { enumerable: true, get: boom }) },
+    ],
     ['a text for fields', { fields: (() => 'text') as never }],
     ['a promise for fields, rejected later', { fields: (async () => boom()) as never }],
     ['a throw in skip', { skip: boom }],
@@ -145,7 +148,14 @@ describe('a function of the app that fails', () => {
     ['an unknown level', { levels: (() => 'loud') as never }],
     ['a throw in sample', { sample: boom }],
     ['a promise in sample', { sample: (async () => false) as never }],
-    ['a throw of something odd', { skip: () => { throw Object.create(null) } }],
+    [
+      'a throw of something odd',
+      {
+        skip: () => {
+          throw Object.create(null)
+        },
+      },
+    ],
   ]
 
   it.each(failures)('costs neither request nor line (%s)', async (_, options) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { Writable } from 'node:stream'
 import { onTestFinished } from 'vitest'
@@ -44,8 +44,11 @@ export class Lines extends Writable {
 }
 
 /** Starts a server for one test. */
-export async function serve(listener: RequestListener): Promise<{ server: Server; port: number; url: string }> {
-  const server = createServer(listener)
+export async function serve(
+  listener: RequestListener,
+  options: ServerOptions = {},
+): Promise<{ server: Server; port: number; url: string }> {
+  const server = createServer(options, listener)
   await once(server.listen(0, '127.0.0.1'), 'listening')
   onTestFinished(() => {
     server.closeAllConnections()

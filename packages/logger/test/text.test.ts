@@ -10,7 +10,9 @@ const anyText = fc.oneof(
   fc.string({ unit: 'grapheme' }),
   fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 50 }).map((units) => String.fromCharCode(...units)),
   fc
-    .array(fc.constantFrom('\r', '\n', '\u001b[31m', '\u0085', '\u2028', '\u202e', '\u2066', '"', '\\', '\u{e0041}', 'a'))
+    .array(
+      fc.constantFrom('\r', '\n', '\u001b[31m', '\u0085', '\u2028', '\u202e', '\u2066', '"', '\\', '\u{e0041}', 'a'),
+    )
     .map((parts) => parts.join('')),
 )
 

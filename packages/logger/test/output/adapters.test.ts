@@ -35,7 +35,9 @@ async function run(options: LoggerOptions, ...paths: string[]) {
   const { port } = await serve(app)
   const answers: string[] = []
   for (const path of paths) {
-    answers.push(await sendRaw(port, `GET ${path} HTTP/1.1\r\nHost: a\r\nUser-Agent: \x85u\x9b2J\r\nConnection: close\r\n\r\n`))
+    answers.push(
+      await sendRaw(port, `GET ${path} HTTP/1.1\r\nHost: a\r\nUser-Agent: \x85u\x9b2J\r\nConnection: close\r\n\r\n`),
+    )
   }
   await log.flush()
   return { log, answers }
@@ -46,7 +48,11 @@ describe('a winston logger of the app', () => {
     const { inner, lines } = appWinston({
       format: winston.format.combine(winston.format.label({ label: 'shop' }), winston.format.json()),
     })
-    const { log } = await run({ logger: inner, fields: () => JSON.parse('{"tenant":"blue","__proto__":{"x":1}}') }, '/200?code=abc', '/404')
+    const { log } = await run(
+      { logger: inner, fields: () => JSON.parse('{"tenant":"blue","__proto__":{"x":1}}') },
+      '/200?code=abc',
+      '/404',
+    )
     expect(lines.objects).toMatchObject([
       { level: 'info', message: 'GET /200 200', label: 'shop', status: 200, query: 'code=[redacted]', tenant: 'blue' },
       { level: 'warn', message: 'GET /404 404', label: 'shop', status: 404 },
@@ -73,7 +79,10 @@ describe('a winston logger of the app', () => {
     const { log } = await run({ logger: inner }, '/404')
     log.log.warn({}, 'mine')
     await log.flush()
-    expect(lines.objects).toMatchObject([{ level: 'warning', status: 404 }, { level: 'warning', message: 'mine' }])
+    expect(lines.objects).toMatchObject([
+      { level: 'warning', status: 404 },
+      { level: 'warning', message: 'mine' },
+    ])
   })
 
   it('decides by its own level', async () => {
@@ -86,7 +95,10 @@ describe('a winston logger of the app', () => {
   it('gets the combined line as its message', async () => {
     const { inner, lines } = appWinston()
     await run({ logger: inner, format: 'combined' }, '/200')
-    expect(lines.objects[0]).toMatchObject({ level: 'info', message: expect.stringMatching(/^127\.0\.0\.1 - - \[.*" 200 - /) })
+    expect(lines.objects[0]).toMatchObject({
+      level: 'info',
+      message: expect.stringMatching(/^127\.0\.0\.1 - - \[.*" 200 - /),
+    })
   })
 
   it('breaks no request when its transport fails', async () => {
@@ -173,7 +185,9 @@ describe('the winston logger that lines go through by default', () => {
     const log = logger({ stream: lines, name: 'edge' })
     log.winston!.warn('plain', { password: 'p4ss', a: 1 })
     await log.close()
-    expect(lines.objects).toMatchObject([{ level: 'warn', message: 'plain', name: 'edge', password: '[redacted]', a: 1 }])
+    expect(lines.objects).toMatchObject([
+      { level: 'warn', message: 'plain', name: 'edge', password: '[redacted]', a: 1 },
+    ])
   })
 })
 

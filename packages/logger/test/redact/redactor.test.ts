@@ -28,7 +28,15 @@ const QUERY_NAMES = [
   'client_assertion',
   'otp',
 ]
-const HEADER_NAMES = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key', 'x-auth', 'x-csrf-token']
+const HEADER_NAMES = [
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'x-api-key',
+  'x-auth',
+  'x-csrf-token',
+]
 
 /** Long enough not to be found by chance, in what a client leaves unencoded. */
 const secret = fc
@@ -108,7 +116,9 @@ describe('secrets elsewhere in a URL', () => {
         const value = `P${userinfo}P`
         expect(redactor.text(`https://${value}@shop.example/x`)).not.toContain(value)
         expect(redactor.target(`http://${value}@shop.example/x`).path).toBe('/x')
-        const { path, query } = redactor.target(`/fetch/http://${value}@h/?u=https%3A%2F%2F${encodeURIComponent(value)}%40h%2F`)
+        const { path, query } = redactor.target(
+          `/fetch/http://${value}@h/?u=https%3A%2F%2F${encodeURIComponent(value)}%40h%2F`,
+        )
         expect(`${path}?${query}`).not.toContain(value)
         expect(`${path}?${query}`).not.toContain(encodeURIComponent(value))
         expect(redactor.host(`${value}@h`)).toBe('[redacted]@h')
@@ -165,9 +175,9 @@ describe('secrets in headers', () => {
 
 describe('a hostile text', () => {
   it.each([
-    ['slashes', '/'.repeat(300_000) + '@'],
-    ['encoded slashes', '%2f%2f'.repeat(50_000) + '@'],
-    ['authorities', '%3a%2f%2fa'.repeat(30_000) + '@'],
+    ['slashes', `${'/'.repeat(300_000)}@`],
+    ['encoded slashes', `${'%2f%2f'.repeat(50_000)}@`],
+    ['authorities', `${'%3a%2f%2fa'.repeat(30_000)}@`],
     ['signs', `//${'@'.repeat(300_000)}`],
     ['escapes of escapes', `a=%${'25'.repeat(150_000)}`],
     ['percent signs', `a=${'%25'.repeat(100_000)}`],
@@ -186,6 +196,7 @@ describe('a hostile text', () => {
 
 function decodedUntilStable(text: string): string {
   let decoded = text
-  for (let i = 0; i < 5; i++) decoded = decoded.replace(/%([0-9a-f]{2})/gi, (_, h: string) => String.fromCharCode(Number.parseInt(h, 16)))
+  for (let i = 0; i < 5; i++)
+    decoded = decoded.replace(/%([0-9a-f]{2})/gi, (_, h: string) => String.fromCharCode(Number.parseInt(h, 16)))
   return decoded
 }
