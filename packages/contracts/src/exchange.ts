@@ -129,8 +129,9 @@ export class Exchange {
   }
 
   /**
-   * Calls the observer once when the exchange is over; at once when it is over already. All observers of an exchange
-   * share one `close` listener on the response.
+   * Calls the observer once when the exchange is over; at once when it is over already. The last to come is told first:
+   * stages that were mounted before, such as a logger, then see what the stages behind them have noted. All observers of
+   * an exchange share one `close` listener on the response.
    */
   observe(observer: ExchangeObserver): void {
     if (this.closed) {
@@ -150,8 +151,9 @@ export class Exchange {
   close(): void {
     if (this.closed) return
     this.closed = true
+    const others = this.#observers
+    if (others !== undefined) for (let i = others.length - 1; i >= 0; i--) this.#tell(others[i]!)
     if (this.#observer !== undefined) this.#tell(this.#observer)
-    if (this.#observers !== undefined) for (const observer of this.#observers) this.#tell(observer)
     if (exchangeFinished.hasSubscribers) exchangeFinished.publish(this)
   }
 

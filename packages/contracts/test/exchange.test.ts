@@ -96,7 +96,7 @@ describe('the exchange of a request', () => {
 })
 
 describe('observers', () => {
-  test('are told in the order they came, once each, through one listener', async () => {
+  test('are told from the last to the first, once each, through one listener', async () => {
     const told: string[] = []
     const exchange = await run((it, _req, res) => {
       const before = res.listenerCount('close')
@@ -104,9 +104,9 @@ describe('observers', () => {
       expect(res.listenerCount('close')).toBe(before + 1)
       res.end()
     })
-    await expect.poll(() => told).toEqual(['a', 'b', 'c', 'd'])
+    await expect.poll(() => told).toEqual(['d', 'c', 'b', 'a'])
     exchange.close()
-    expect(told).toEqual(['a', 'b', 'c', 'd'])
+    expect(told).toEqual(['d', 'c', 'b', 'a'])
   })
 
   test('are told when the client leaves before the answer', async () => {

@@ -50,6 +50,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   readonly #timeouts: ResolvedProxyOptions['timeouts']
   #flow: Flow | undefined = undefined
   #entered = false
+  #held = false
   #progressAtMs = 0
   #timer: NodeJS.Timeout | undefined = undefined
   #timerDueMs = Number.POSITIVE_INFINITY
@@ -86,6 +87,20 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     this.paused = false
     this.progress()
     this.#flow?.resume()
+  }
+
+  /** Stops the upstream and the idle timer while a hook of the app takes its time. */
+  hold(): void {
+    this.#held = true
+    this.pause()
+  }
+
+  /** Ends a {@link hold}. */
+  release(): void {
+    this.#held = false
+    if (this.done) return
+    this.resume()
+    this.#watch(performance.now())
   }
 
   /** Notes that a byte moved. */
@@ -238,7 +253,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
       case 'request':
         return this.#timeouts.bodyIdleMs
       case 'body':
-        return this.watchIdle ? this.#timeouts.bodyIdleMs : 0
+        return this.watchIdle && !this.#held ? this.#timeouts.bodyIdleMs : 0
       default:
         return 0
     }

@@ -14,6 +14,8 @@ export class ClientAnswer {
   readonly #res: ServerResponse
   /** Bytes that the announced Content-Length has left; -1 when there is none. */
   #left = -1
+  /** Trailers were announced; only then may they follow. */
+  #announced = false
   #ended = false
   #transform: Transform | undefined = undefined
   #draining = false
@@ -53,6 +55,7 @@ export class ClientAnswer {
     const length = headers['content-length']
     if (trailers !== undefined && length === undefined && !bodiless && this.#exchange.request.httpVersionMinor > 0) {
       headers.trailer = trailers.join(', ')
+      this.#announced = true
     }
     mergeWithEarlier(res, headers)
     try {
@@ -97,7 +100,7 @@ export class ClientAnswer {
       return
     }
     const allowed = allowedTrailers(trailers)
-    if (allowed !== undefined && this.#res.hasHeader('trailer')) this.#res.addTrailers(asTrailers(allowed))
+    if (allowed !== undefined && this.#announced) this.#res.addTrailers(asTrailers(allowed))
     this.#res.end()
   }
 
@@ -107,7 +110,7 @@ export class ClientAnswer {
     this.#transform?.destroy()
     const socket = res.socket
     // A body that ends with the connection would look whole behind a plain close: only a reset tells.
-    if (socket !== null && !res.chunkedEncoding && !res.hasHeader('content-length') && 'resetAndDestroy' in socket) {
+    if (socket !== null && !res.chunkedEncoding && this.#left === -1 && 'resetAndDestroy' in socket) {
       socket.resetAndDestroy()
     }
     res.destroy()
@@ -149,8 +152,11 @@ export class ClientAnswer {
   }
 }
 
+const NOTHING = Buffer.alloc(0)
+
 function flushHead(res: ServerResponse): void {
-  if (!res.writableEnded && !res.destroyed) res.flushHeaders()
+  // Not flushHeaders(): that writes the head as UTF-8, and bytes above 0x7f in its values would become two.
+  if (!res.writableEnded && !res.destroyed) res.write(NOTHING)
 }
 
 function asTrailers(trailers: ResponseHeaders): [string, string][] {

@@ -17,7 +17,7 @@ import { OutgoingRequestHead } from './hooks.ts'
 import { RequestBody } from './message/request-body.ts'
 import { cleanResponseHead, responseFault } from './message/response-head.ts'
 import { isRefusedPlan, planRequest } from './plan-request.ts'
-import { type ProxyProblem, problem, problemOf } from './problems.ts'
+import { closingProblem, type ProxyProblem, problem, problemOf } from './problems.ts'
 import type { ProxyState } from './proxy-state.ts'
 import { type RelayOwner, ResponseRelay, relayInformational, rewriteHead } from './response-relay.ts'
 import type { ResponseHeaders } from './transport/transport.ts'
@@ -215,6 +215,12 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
 
   #send(request?: OutgoingRequestHead): void {
     const { options, ownSelection } = this.#state
+    if (this.#state.closed) {
+      // A hook took longer than the grace of close().
+      this.#finish()
+      failExchange(this.#req, this.#res, closingProblem(), options.errors, this.#next)
+      return
+    }
     if (options.transformRequest !== undefined && this.#hasBody) {
       try {
         const head = request ?? new OutgoingRequestHead(this.method, this.#localPath + this.#query, this.headers)
@@ -313,6 +319,8 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     const closeConnection = /^(?:bad_|unsupported_|too_many_headers$)/.test(code)
     const error = problem(code, { detail, message, closeConnection })
     if (message !== undefined) this.#state.options.log?.error({ requestId: this.exchange.id, code }, message)
+    // Also where the app's own error handler writes the answer.
+    if (closeConnection) this.#res.shouldKeepAlive = false
     failExchange(this.#req, this.#res, error, this.#state.options.errors, this.#next)
   }
 
@@ -373,6 +381,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
           ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
           : undefined,
     })
+    if (error.closeConnection) this.#res.shouldKeepAlive = false
     failExchange(this.#req, this.#res, error, options.errors, this.#next)
   }
 

@@ -123,6 +123,11 @@ export function problem(code: ProxyProblem, options?: GatewayErrorOptions): Gate
   return new GatewayError(code, PROXY_PROBLEMS[code], options)
 }
 
+/** The answer of a proxy that is shutting down. */
+export function closingProblem(): GatewayError {
+  return problem('proxy_closing', { headers: { 'retry-after': '1' }, closeConnection: true })
+}
+
 /** The problem that a failure shows to the client; its status equals {@link statusOf} the failure. */
 export function problemOf(type: FailureType): ProxyProblem {
   switch (type) {

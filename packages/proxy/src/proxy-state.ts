@@ -13,6 +13,8 @@ export class ProxyState {
   /** Exchanges under way, tunnels included. */
   active = 0
   closing = false
+  /** The grace is over: nothing is sent any more, for exchanges that were under way either. */
+  closed = false
   #idle: (() => void) | undefined = undefined
 
   constructor(options: ResolvedProxyOptions) {
@@ -44,7 +46,8 @@ export class ProxyState {
   async whenIdle(timeoutMs: number): Promise<void> {
     if (this.active === 0) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs)
+      // More than a timer can hold counts as for ever.
+      const timer = setTimeout(resolve, Math.min(timeoutMs, 2 ** 31 - 1))
       this.#idle = () => {
         clearTimeout(timer)
         resolve()

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { exchangeOf, failExchange, type Target, warnOnce } from '@postern/contracts'
+import { ConfigError, exchangeOf, failExchange, type Target, warnOnce } from '@postern/contracts'
 import { areUpgradesAttached } from './attach-upgrades.ts'
 import { Forwarding } from './forwarding.ts'
 import { isHardened } from './harden.ts'
 import { type ProxyOptions, resolveOptions } from './options.ts'
-import { problem } from './problems.ts'
+import { closingProblem, problem } from './problems.ts'
 import { ProxyState } from './proxy-state.ts'
 
 /** What a proxy is doing at this moment. */
@@ -27,7 +27,9 @@ export interface ProxyHandler {
    * Takes no new requests (they get 503), tells WebSockets to go away (1001), lets what is under way finish, and closes
    * the connections to the targets. Idempotent.
    *
-   * @param options.graceMs how long to wait for exchanges under way before they are cut, in milliseconds; default 10,000
+   * @param options.graceMs how long to wait for exchanges under way before they are cut, in milliseconds, 0 to
+   *   Infinity; default 10,000
+   * @throws ConfigError when `graceMs` is no such number
    */
   close(options?: { readonly graceMs?: number }): Promise<void>
 }
@@ -54,8 +56,7 @@ export function proxy(options?: string | URL | ProxyOptions): ProxyHandler {
     const exchange = exchangeOf(req, res)
     if (exchange.closed || res.headersSent) return
     if (state.closing) {
-      const error = problem('proxy_closing', { headers: { 'retry-after': '1' }, closeConnection: true })
-      failExchange(req, res, error, state.options.errors, next)
+      failExchange(req, res, closingProblem(), state.options.errors, next)
       return
     }
     try {
@@ -81,17 +82,25 @@ export function proxy(options?: string | URL | ProxyOptions): ProxyHandler {
     {
       drain: (): void => state.tunnels.drain(),
       close(how: { readonly graceMs?: number } = {}): Promise<void> {
-        closed ??= shutDown(state, how.graceMs ?? 10_000)
+        closed ??= shutDown(state, checkedGrace(how.graceMs ?? 10_000))
         return closed
       },
     },
   )
 }
 
+function checkedGrace(graceMs: number): number {
+  if (typeof graceMs === 'number' && graceMs >= 0) return graceMs
+  throw new ConfigError('proxy().close()', [
+    { path: 'graceMs', message: 'expected milliseconds', received: graceMs, cure: 'use a number from 0 to Infinity' },
+  ])
+}
+
 async function shutDown(state: ProxyState, graceMs: number): Promise<void> {
   state.closing = true
   state.tunnels.drain()
   await state.whenIdle(graceMs)
+  state.closed = true
   state.tunnels.destroy()
   await state.pools.close(state.active === 0 ? 'close' : 'destroy')
 }

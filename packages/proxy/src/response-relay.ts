@@ -67,13 +67,13 @@ export class ResponseRelay {
       return
     }
     this.#waitsForHook = true
-    attempt.pause()
+    attempt.hold()
     result.then(
       () => {
         this.#waitsForHook = false
         goOn()
         if (this.#endedWith !== undefined) this.end(this.#endedWith)
-        else if (!attempt.done) attempt.resume()
+        else attempt.release()
       },
       (error: unknown) => this.#owner.onHookFailed(error),
     )

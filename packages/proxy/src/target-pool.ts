@@ -17,6 +17,7 @@ export class TargetPool {
   readonly #maxQueued: number
   /** In order of arrival; a set, so that one who gives up leaves in constant time. */
   readonly #waiting = new Set<Waiter>()
+  #admitting = false
 
   constructor(upstream: Upstream, max: number, maxQueued: number) {
     this.upstream = upstream
@@ -46,13 +47,24 @@ export class TargetPool {
 
   /** Gives a place back; the longest waiting one has it at once. */
   leave(): void {
-    for (const waiter of this.#waiting) {
-      this.#waiting.delete(waiter)
-      waiter.onPlace()
-      return
-    }
     this.inFlight--
+    if (!this.#admitting) this.#admit()
     if (this.inFlight === 0) this.usedAtMs = performance.now()
+  }
+
+  /** A waiter that fails at once gives its place back from within: the loop goes on then, instead of one inside it. */
+  #admit(): void {
+    this.#admitting = true
+    try {
+      for (const waiter of this.#waiting) {
+        if (this.inFlight >= this.#max) break
+        this.#waiting.delete(waiter)
+        this.inFlight++
+        waiter.onPlace()
+      }
+    } finally {
+      this.#admitting = false
+    }
   }
 }
 

@@ -15,6 +15,9 @@ export const HeaderClass = {
   /** Asks an upstream to read the request as another one: `X-HTTP-Method-Override`, `X-Original-URL`. */
   Override: 9,
   Upgrade: 10,
+  /** Goes on, once: of a second line Node shows `req.headers` nothing, while an upstream may read that one. */
+  Authorization: 11,
+  ContentType: 12,
 } as const
 export type HeaderClass = (typeof HeaderClass)[keyof typeof HeaderClass]
 
@@ -26,6 +29,8 @@ const BY_NAME = new Map<string, HeaderClass>([
   ['te', HeaderClass.Te],
   ['via', HeaderClass.Via],
   ['upgrade', HeaderClass.Upgrade],
+  ['authorization', HeaderClass.Authorization],
+  ['content-type', HeaderClass.ContentType],
   ['keep-alive', HeaderClass.Drop],
   ['proxy-connection', HeaderClass.Drop],
   ['proxy-authorization', HeaderClass.Drop],

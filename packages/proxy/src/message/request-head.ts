@@ -55,6 +55,8 @@ export function readRequestHead(
   let host: string | undefined
   let length: string | undefined
   let coding: string | undefined
+  let authorization: string | undefined
+  let contentType: string | undefined
   let dropped: Set<string> | undefined
   let forwarded: ForwardedFields | undefined
   let hops = 0
@@ -64,6 +66,16 @@ export function readRequestHead(
     switch (classify(name)) {
       case HeaderClass.Forward:
         headers.push(name, value)
+        break
+      case HeaderClass.Authorization:
+        if (authorization !== undefined && authorization !== value) return twice('Authorization')
+        if (authorization === undefined) headers.push(name, value)
+        authorization = value
+        break
+      case HeaderClass.ContentType:
+        if (contentType !== undefined && contentType !== value) return twice('Content-Type')
+        if (contentType === undefined) headers.push(name, value)
+        contentType = value
         break
       case HeaderClass.Host:
         if (host !== undefined) return { problem: 'bad_host', detail: 'The request has more than one Host header.' }
@@ -136,6 +148,11 @@ const FOREIGN_METHODS = new Set([
 /** Node's parser also lets `HTTP/0.9` and `HTTP/2.0` request lines pass, which mean another framing (RFC 9112 §2.3). */
 function isHttp1(req: IncomingMessage): boolean {
   return req.httpVersionMajor === 1 && req.httpVersionMinor <= 1 && !FOREIGN_METHODS.has(req.method ?? '')
+}
+
+/** What was authorised, or parsed, by the first line must not be read by another one behind us. */
+function twice(name: string): RefusedHead {
+  return { problem: 'bad_request_header', detail: `The request has more than one ${name} header.` }
 }
 
 function headerCapOf(req: IncomingMessage): number {

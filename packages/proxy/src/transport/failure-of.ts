@@ -41,7 +41,6 @@ const BY_CODE: Readonly<Record<string, FailureType>> = {
   UND_ERR_BODY_TIMEOUT: 'connection_read_timeout',
   UND_ERR_HEADERS_OVERFLOW: 'http_response_header_section_size',
   HPE_HEADER_OVERFLOW: 'http_response_header_section_size',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'http_response_incomplete',
   UND_ERR_RES_EXCEEDED_MAX_SIZE: 'http_response_body_size',
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: 'client_body_incomplete',
   UND_ERR_INVALID_ARG: 'proxy_internal_error',

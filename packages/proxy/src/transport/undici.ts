@@ -27,6 +27,8 @@ class UndiciUpstream implements Upstream {
   readonly #options: Pool.Options
   readonly #pool: Pool
   readonly #http2: boolean
+  /** Connections outside the pool, each for one request. */
+  readonly #fresh = new Set<Client>()
   /** Sent as SNI and verified; set on every request, so that a preserved client `Host` never decides it. */
   readonly servername: string | undefined
   /**
@@ -35,6 +37,11 @@ class UndiciUpstream implements Upstream {
    * connection is new.
    */
   freshConnectMs: number | undefined = undefined
+  /**
+   * True while undici is being told that a connection broke. It takes a body that ends with its connection for whole
+   * then; a reset says that it is not.
+   */
+  breaking = false
 
   constructor(target: Target, settings: ConnectionSettings) {
     this.#origin = target.origin
@@ -57,7 +64,8 @@ class UndiciUpstream implements Upstream {
   }
 
   dispatch(request: UpstreamRequest, sink: ResponseSink): void {
-    const dispatcher = request.fresh ? this.#freshClient() : this.#pool
+    // A pool that was destroyed refuses the request; a client of its own would not know.
+    const dispatcher = request.fresh && !this.#pool.destroyed ? this.#freshClient() : this.#pool
     try {
       dispatcher.dispatch(
         {
@@ -80,15 +88,21 @@ class UndiciUpstream implements Upstream {
   }
 
   async destroy(): Promise<void> {
+    const clients = [...this.#fresh].map((client) => client.destroy())
     if (!this.#pool.destroyed) await this.#pool.destroy()
+    await Promise.all(clients)
   }
 
   /** A connection of its own, closed behind its one request. */
   #freshClient(): Client {
     const { connections: _, ...options } = this.#options
     const client = new Client(this.#origin, options as Client.Options)
+    this.#fresh.add(client)
     // Closing lets the request that is about to be dispatched finish.
-    queueMicrotask(() => void client.close())
+    queueMicrotask(() => {
+      const gone = (): void => void this.#fresh.delete(client)
+      client.close().then(gone, gone)
+    })
     return client
   }
 
@@ -118,11 +132,19 @@ class UndiciUpstream implements Upstream {
       const { servername: _, ...rest } = options
       base((servername === undefined ? rest : { ...rest, servername }) as buildConnector.Options, (...result) => {
         this.freshConnectMs = performance.now() - startedAt
+        const [, socket] = result
+        socket?.on('error', () => {
+          this.breaking = true
+        })
         try {
           callback(...result)
         } finally {
           this.freshConnectMs = undefined
         }
+        // Behind undici's own listener.
+        socket?.on('error', () => {
+          this.breaking = false
+        })
       })
     }
   }
@@ -133,6 +155,8 @@ class UndiciExchange implements Dispatcher.DispatchHandler, Flow {
   readonly #upstream: UndiciUpstream
   readonly #sink: ResponseSink
   #controller: Dispatcher.DispatchController | undefined = undefined
+  /** The end of the connection is the only sign of the end of the body. */
+  #untilClose = false
 
   constructor(upstream: UndiciUpstream, sink: ResponseSink) {
     this.#upstream = upstream
@@ -162,14 +186,21 @@ class UndiciExchange implements Dispatcher.DispatchHandler, Flow {
     this.#sink.onFirstByte()
   }
   onResponseStart(_: unknown, status: number, headers: object, statusText?: string): void {
-    if (status >= 200) this.#sink.onHead(status, headers as ResponseHeaders, statusText ?? '')
-    else this.#sink.onInformational(status, headers as ResponseHeaders)
+    const received = headers as ResponseHeaders
+    if (status < 200) {
+      this.#sink.onInformational(status, received)
+      return
+    }
+    this.#untilClose = received['content-length'] === undefined && received['transfer-encoding'] === undefined
+    this.#sink.onHead(status, received, statusText ?? '')
   }
   onResponseData(_: unknown, chunk: Buffer): void {
     this.#sink.onData(chunk)
   }
   onResponseEnd(_: unknown, trailers: object): void {
-    this.#sink.onEnd(trailers as ResponseHeaders)
+    if (this.#untilClose && this.#upstream.breaking) {
+      this.#sink.onError(new Error('the connection broke in the middle of the body'), 'http_response_incomplete')
+    } else this.#sink.onEnd(trailers as ResponseHeaders)
   }
   onRequestUpgrade(_: unknown, _status: number, headers: object, socket: Duplex): void {
     const head = (socket.read() as Buffer | null) ?? EMPTY

@@ -5,7 +5,7 @@ import { exchangeOf } from '@postern/contracts'
 import { answerThen, neverRead, rawResponse } from '@postern/test-kit'
 import express from 'express'
 import { describe, expect, it } from 'vitest'
-import { firstSeen, type Gate, gate, head, requestLines, seenValues } from './support.ts'
+import { firstSeen, type Gate, gate, head, seenValues } from './support.ts'
 
 function post(body: string, ...lines: string[]): string {
   const length = Buffer.byteLength(body, 'latin1')

@@ -1,4 +1,6 @@
-import { answerThen, rawResponse } from '@postern/test-kit'
+import { proxy } from '@postern/proxy'
+import { answer, answerThen, rawRequest, rawResponse, serve, startRawUpstream } from '@postern/test-kit'
+import express, { type ErrorRequestHandler } from 'express'
 import { describe, expect, it } from 'vitest'
 import {
   expectRefused,
@@ -10,6 +12,7 @@ import {
   requestLines,
   SMUGGLED,
   seenValues,
+  using,
 } from './support.ts'
 
 /*
@@ -161,6 +164,44 @@ describe.each(HOSTS)('A request that two programs could end in different places,
     const answered = await gateway.ask(`${head('CONNECT a:443 HTTP/1.1', 'Host: a:443')}${SMUGGLED}`)
     expectRefused(gateway, answered, 400, 405, 501)
     expect(answered.endedBy).toBe('end')
+  })
+})
+
+// Such a server is a mistake of its owner's; what the parser then lets through is still written anew, in one clear form.
+describe('A request that two programs could end in different places, to a server told to parse leniently,', () => {
+  it.each(REFUSED)('is refused, or arrives in one clear form: $name', async ({ bytes }) => {
+    const gateway = await gate({ in: 'a bare server', serve: { server: { insecureHTTPParser: true } } })
+    const framed = /smuggled/.test(bytes) ? 2 : 1
+    const { parsed } = await gateway.ask(bytes, { responses: framed, timeoutMs: 300 })
+    const { received } = gateway.upstream
+    if (parsed.responses[0]?.status !== 200) expect(received).toBe('')
+    expect(received.replaceAll('\r\n', '')).not.toMatch(/[\r\n]/)
+    expect(received).not.toMatch(/\r\n[ \t]|HTTP\/1\.0/i)
+    for (const part of received.split('\r\n\r\n'))
+      expect(part.match(/^(?:content-length|transfer-encoding):/gim) ?? []).not.toHaveLength(2)
+    expect(requestLines(gateway)).toHaveLength(parsed.responses.filter((each) => each.status === 200).length)
+  })
+})
+
+describe('A request that is refused for its form, where the app answers errors itself,', () => {
+  it('is the last on its connection all the same', async () => {
+    const problems: unknown[] = []
+    const upstream = await using(startRawUpstream(answer()))
+    const app = express()
+    app.use(proxy({ target: upstream.url, errors: 'next' }))
+    app.use(((error: { code: string }, _req, res, _next) => {
+      problems.push(error.code)
+      res.status(400).send('mine')
+    }) as ErrorRequestHandler)
+    const served = await using(serve(app))
+    for (const bytes of [head('GET /../x HTTP/1.1', 'Host: a'), head('GET /x HTTP/1.1', 'Host: a', 'Host: b')]) {
+      const answered = await rawRequest(served.port, `${bytes}${SMUGGLED}`)
+      expect(answered.parsed.responses.map((each) => each.body.toString())).toEqual(['mine'])
+      expect(answered.response.headers.connection).toBe('close')
+      expect(answered.endedBy).toBe('end')
+    }
+    expect(problems).toEqual(['bad_request_target', 'bad_host'])
+    expect(upstream.received).toBe('')
   })
 })
 

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import net from 'node:net'
 import { exchangeOf } from '@postern/contracts'
 import {
@@ -381,6 +383,47 @@ describe('Three hundred exchanges given up at random', () => {
     expect(process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)).toBe(before)
     expect(await died.stop()).toEqual([])
   })
+})
+
+describe('A process that has closed its server', () => {
+  const CHILD = `
+    import http from 'node:http'
+    import { harden, proxy } from '@postern/proxy'
+    const handler = proxy({
+      target: process.env.TARGET,
+      timeouts: { totalMs: 600_000, headersMs: 600_000, bodyIdleMs: 600_000, queueMs: 600_000, connectMs: 600_000 },
+      connections: { keepAliveMs: 600_000 },
+    })
+    const server = harden(http.createServer(handler))
+    server.listen(0, '127.0.0.1', () => {
+      const req = http.get({ port: server.address().port, host: '127.0.0.1', agent: false }, (res) => {
+        res.resume()
+        res.on('end', () => {
+          console.log(res.statusCode)
+          server.close()
+          server.closeAllConnections()
+          if (process.env.CLOSE === 'yes') handler.close()
+        })
+      })
+    })`
+
+  it.each(['yes', 'no'])(
+    'ends: no timer and no idle connection of the proxy keeps it alive (handler closed: %s)',
+    async (close) => {
+      const upstream = await using(startRawUpstream(answer()))
+      const child = execFile(
+        process.execPath,
+        ['--conditions=@postern/source', '--input-type=module', '--eval', CHILD],
+        { cwd: import.meta.dirname, env: { ...process.env, TARGET: upstream.url, CLOSE: close }, timeout: 20_000 },
+      )
+      let output = ''
+      child.stdout!.on('data', (text: string) => {
+        output += text
+      })
+      const [code] = (await once(child, 'close')) as [number | null]
+      expect([output.trim(), code]).toEqual(['200', 0])
+    },
+  )
 })
 
 describe('close()', () => {

@@ -24,6 +24,8 @@ const SPECIAL = [
   ['te', HeaderClass.Te],
   ['via', HeaderClass.Via],
   ['upgrade', HeaderClass.Upgrade],
+  ['authorization', HeaderClass.Authorization],
+  ['content-type', HeaderClass.ContentType],
   ['keep-alive', HeaderClass.Drop],
   ['proxy-connection', HeaderClass.Drop],
   ['proxy-authorization', HeaderClass.Drop],
@@ -59,7 +61,6 @@ describe('classify()', () => {
 
   it.each([
     'accept',
-    'authorization',
     'cookie',
     'x-user',
     'x_user',

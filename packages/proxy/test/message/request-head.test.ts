@@ -70,7 +70,16 @@ describe('readRequestHead()', () => {
       fc.property(fc.array(fc.tuple(name, value), { maxLength: 20 }), (lines) => {
         const plain = lines.filter(
           ([each]) =>
-            !['host', 'content-length', 'transfer-encoding', 'connection', 'te', 'via'].includes(each.toLowerCase()),
+            ![
+              'host',
+              'content-length',
+              'transfer-encoding',
+              'connection',
+              'te',
+              'via',
+              'authorization',
+              'content-type',
+            ].includes(each.toLowerCase()),
         )
         const kept = plain.filter(([each]) => classify(each) === HeaderClass.Forward).flat()
         expect(understood([...HOST, ...plain.flat()]).headers).toEqual([...kept, 'via', '1.1 postern'])
@@ -201,6 +210,19 @@ describe('readRequestHead()', () => {
       understood([...HOST, 'Via', '1.1 postern, 1.0 other (postern), 1.1 postern', 'via', '1.1\tpostern']).hops,
     ).toBe(3)
     expect(understood([...HOST, 'Via', 'postern', 'Via', ',, ,', 'Via', '1.1 posterns']).hops).toBe(0)
+  })
+
+  it.each(['Authorization', 'Content-Type'])('takes one %s, or equal ones as one', (name) => {
+    expect(understood([...HOST, name, 'a', 'X-B', '1', name.toLowerCase(), 'a']).headers).toEqual([
+      name,
+      'a',
+      'X-B',
+      '1',
+      'via',
+      '1.1 postern',
+    ])
+    expect(problemOf([...HOST, name, 'a', 'X-B', '1', name.toUpperCase(), 'b'])).toBe('bad_request_header')
+    expect(problemOf([...HOST, name, 'a', name, ''])).toBe('bad_request_header')
   })
 
   it('keeps "TE: trailers" and nothing else of TE', () => {
