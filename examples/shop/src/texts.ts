@@ -15,8 +15,8 @@ Try it in another terminal:
   curl '${gateway}/products?category=desk'
   curl -i ${gateway}/products/mug-blue
   curl ${gateway}/inventory/stock/mug-blue
-  curl ${gateway}/inventory/reservations --json '{"sku":"mug-blue","quantity":2}'
-  curl -i ${gateway}/payments -H 'Idempotency-Key: order-1' --json '{"sku":"pen-brass","card":"4242 4242 4242 4242"}'
+  curl ${gateway}/inventory/reservations ${JSON_BODY} '{"sku":"mug-blue","quantity":2}'
+  curl -i ${gateway}/payments -H 'Idempotency-Key: order-1' ${JSON_BODY} '{"sku":"pen-brass","card":"4242 4242 4242 4242"}'
   # the same again: the same payment, made once
 
 Order events, then pay with another key:
