@@ -156,7 +156,7 @@ describe('observers', () => {
       it.observe({ onExchangeClosed: () => told.push('next') })
       res.end()
     })
-    await expect.poll(() => told).toEqual(['outer', 'inner', 'next'])
+    await expect.poll(() => told).toEqual(['next', 'outer', 'inner'])
   })
 
   // A lease is given back and a gauge goes down in an observer: one that throws must not keep the others from it, and

@@ -83,6 +83,10 @@ export class ClientAnswer {
     this.#exchange.responseBodyBytes += chunk.length
     if (this.#left !== -1) {
       this.#left -= chunk.length
+      if (this.#left < 0) {
+        this.#break(new Error('the body is longer than the length that was announced'), attempt)
+        return
+      }
       if (this.#left === 0) {
         this.#ended = true
         this.#res.end(chunk)
@@ -92,9 +96,13 @@ export class ClientAnswer {
     if (!this.#res.write(chunk)) this.#waitForDrain(attempt)
   }
 
-  end(trailers: ResponseHeaders): void {
+  end(trailers: ResponseHeaders, attempt: AttemptRun): void {
     if (this.#ended) return
     this.#ended = true
+    if (this.#left > 0) {
+      this.#break(new Error('the body is shorter than the length that was announced'), attempt)
+      return
+    }
     if (this.#transform !== undefined) {
       this.#transform.end()
       return
@@ -144,11 +152,18 @@ export class ClientAnswer {
       }
     })
     transform.on('end', () => res.end())
-    transform.on('error', (error) => {
-      // The attempt may be over while the transform still writes.
-      if (attempt.done) this.cut()
-      else attempt.fail('proxy_internal_error', error)
-    })
+    transform.on('error', (error) => this.#break(error, attempt))
+  }
+
+  /** Ends an answer that the app's own edits have spoilt. The attempt may be over while a transform still writes. */
+  #break(error: Error, attempt: AttemptRun): void {
+    if (!attempt.done) {
+      attempt.fail('proxy_internal_error', error)
+      return
+    }
+    const { totalMs = 0 } = attempt
+    this.#exchange.failure ??= { type: 'proxy_internal_error', phase: 'body', side: 'gateway', totalMs, cause: error }
+    this.cut()
   }
 }
 

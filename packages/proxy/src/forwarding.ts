@@ -72,6 +72,14 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
 
   /** Reads the request and starts. Answers by itself whatever goes wrong. */
   begin(): void {
+    try {
+      this.#begin()
+    } catch (error) {
+      this.#failInternally(error)
+    }
+  }
+
+  #begin(): void {
     const { options } = this.#state
     const plan = planRequest(this.exchange, this.#req, options)
     if (isRefusedPlan(plan)) {
@@ -111,8 +119,10 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
   onExchangeClosed(exchange: Exchange): void {
     if (this.#done) return
     if (this.#res.writableFinished) {
-      // Somebody answered in our place (a hook, the error handler of the app), or the last byte went out just now.
-      if (this.#attempt === undefined || this.#attempt.done) this.#finish()
+      const attempt = this.#attempt
+      if (attempt === undefined || attempt.done) this.#finish()
+      // Otherwise the last byte went out just now, and the attempt ends in a moment.
+      else if (this.#relay?.begun !== true) this.#leave(attempt)
       return
     }
     const attempt = this.#attempt
@@ -154,7 +164,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
 
   onAttemptEnd(attempt: AttemptRun, trailers: ResponseHeaders): void {
     this.#settleAnswered(attempt)
-    this.#relay!.end(trailers)
+    this.#relay!.end(trailers, attempt)
   }
 
   onRelayed(): void {
@@ -202,7 +212,11 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       const mark = request.path.indexOf('?')
       this.#localPath = mark === -1 ? request.path : request.path.slice(0, mark)
       this.#query = mark === -1 ? '' : request.path.slice(mark)
-      this.#send(request)
+      try {
+        this.#send(request)
+      } catch (error) {
+        this.#failInternally(error)
+      }
     }
     try {
       const result = hook(this.exchange, request)
@@ -303,6 +317,18 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     this.#finish()
   }
 
+  /** Somebody else has answered (a hook, a time-out of the app): what the attempt would bring is of no use. */
+  #leave(attempt: AttemptRun): void {
+    if (attempt.status !== undefined) {
+      this.#discard(attempt)
+      return
+    }
+    const { phase } = attempt
+    attempt.discard()
+    this.#settle(attempt, { type: 'client_aborted', phase, side: 'client', totalMs: attempt.totalMs! })
+    this.#finish()
+  }
+
   #settle(attempt: AttemptRun, outcome: Parameters<Lease['settle']>[0]): void {
     attempt.lease.settle(outcome)
     if (attemptSettled.hasSubscribers) attemptSettled.publish({ exchange: this.exchange, attempt, outcome })
@@ -329,7 +355,18 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     this.#fail(failure, refusal.retryAfterMs)
   }
 
+  /** A fault of ours, or of a function that the options or a selection gave: it ends this exchange and no other. */
+  #failInternally(error: unknown): void {
+    this.#finish()
+    const { options } = this.#state
+    options.log?.error({ requestId: this.exchange.id, err: error }, 'proxy: internal error')
+    const answer = problem('internal_error', { message: String(error), cause: error })
+    failExchange(this.#req, this.#res, answer, options.errors, this.#next)
+  }
+
   onHookFailed(error: unknown): void {
+    // The exchange was over before the hook was: there is nobody left to tell.
+    if (this.#done) return
     const known = error instanceof GatewayError ? error : undefined
     if (this.#attempt === undefined) this.#finish()
     else this.#discard(this.#attempt)

@@ -4,7 +4,7 @@ import { areUpgradesAttached } from './attach-upgrades.ts'
 import { Forwarding } from './forwarding.ts'
 import { isHardened } from './harden.ts'
 import { type ProxyOptions, resolveOptions } from './options.ts'
-import { closingProblem, problem } from './problems.ts'
+import { closingProblem } from './problems.ts'
 import { ProxyState } from './proxy-state.ts'
 
 /** What a proxy is doing at this moment. */
@@ -59,19 +59,7 @@ export function proxy(options?: string | URL | ProxyOptions): ProxyHandler {
       failExchange(req, res, closingProblem(), state.options.errors, next)
       return
     }
-    try {
-      new Forwarding(state, exchange, req, res, next).begin()
-    } catch (error) {
-      // A fault of ours, or of a function that the options gave: it ends this exchange and no other.
-      state.options.log?.error({ requestId: exchange.id, err: error }, 'proxy: internal error')
-      failExchange(
-        req,
-        res,
-        problem('internal_error', { message: String(error), cause: error }),
-        state.options.errors,
-        next,
-      )
-    }
+    new Forwarding(state, exchange, req, res, next).begin()
   }
 
   return Object.assign(

@@ -68,27 +68,31 @@ export class ResponseRelay {
     }
     this.#waitsForHook = true
     attempt.hold()
-    result.then(
-      () => {
+    result
+      .then(() => {
         this.#waitsForHook = false
         goOn()
-        if (this.#endedWith !== undefined) this.end(this.#endedWith)
+        if (this.#endedWith !== undefined) this.end(this.#endedWith, attempt)
         else attempt.release()
-      },
-      (error: unknown) => this.#owner.onHookFailed(error),
-    )
+      })
+      .catch((error: unknown) => this.#owner.onHookFailed(error))
   }
 
   data(chunk: Buffer, attempt: AttemptRun): void {
     this.#answer?.data(chunk, attempt)
   }
 
-  end(trailers: ResponseHeaders): void {
+  /** True once the head of an answer was written to the client. */
+  get begun(): boolean {
+    return this.#answer !== undefined
+  }
+
+  end(trailers: ResponseHeaders, attempt: AttemptRun): void {
     if (this.#waitsForHook) {
       this.#endedWith = trailers
       return
     }
-    this.#answer?.end(trailers)
+    this.#answer?.end(trailers, attempt)
     this.#owner.onRelayed()
   }
 
@@ -101,6 +105,10 @@ export class ResponseRelay {
   #write(attempt: AttemptRun, response: IncomingResponse, statusText: string, trailers: string[] | undefined): void {
     const { transformResponse, maxTransformBytes } = this.#options
     const { status, headers } = response
+    if (!(status >= 200 && status <= 599)) {
+      this.#owner.onHookFailed(new RangeError(`onResponse set the status ${status}`))
+      return
+    }
     let transform: Transform | undefined
     if (transformResponse !== undefined && !isBodiless(this.#exchange.request, status)) {
       try {
@@ -113,7 +121,13 @@ export class ResponseRelay {
     const answer = new ClientAnswer(this.#exchange, this.#exchange.response)
     const error = answer.head(status, statusText, headers, trailers, transform, attempt, maxTransformBytes)
     if (error === undefined) this.#answer = answer
+    else if (this.#isEdited()) this.#owner.onHookFailed(error)
     else attempt.fail('http_protocol_error', error)
+  }
+
+  /** What cannot be written then is the app's doing, and the target does not pay for it. */
+  #isEdited(): boolean {
+    return this.#options.onResponse !== undefined || this.#exchange.outgoing.responseHeaders !== undefined
   }
 }
 

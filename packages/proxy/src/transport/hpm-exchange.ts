@@ -73,21 +73,21 @@ export class HpmExchange implements Flow {
   /** An event of http-proxy-middleware that only the user's handlers have a part in. */
   onEvent(event: string, args: unknown[]): void {
     const { server } = this.#upstream
-    // Nothing may be dialled any more; a throw is how httpxy is told so.
-    if (this.done && event === 'start') throw new Error('the attempt is over')
-    if (this.done || !server.has(event)) return
     switch (event) {
       case 'start':
-        server.tell(event, [this.req, this.res, args[2]], this.#onFault)
-        if (this.done) throw this.#cause
+        if (!this.done) server.tell(event, [this.req, this.res, args[2]], this.#onFault)
+        // Nothing may be dialled any more; a throw is how httpxy is told so.
+        if (this.done) throw this.#cause ?? GIVEN_UP
         break
       case 'proxyReq':
+        if (this.done || !server.has(event)) return
         this.#watchWrites(args[0] as ClientRequest, () =>
           server.tell(event, [args[0], this.req, this.res, args[3]], this.#onFault),
         )
         break
       case 'end':
-        server.tell(event, [this.req, this.res, args[2]], this.#onFault)
+        // The answer is over, whatever becomes of the handler.
+        server.tell(event, [this.req, this.res, args[2]], (error) => server.report(event, error))
         break
     }
   }

@@ -82,6 +82,11 @@ export class HpmServer {
     }
   }
 
+  /** Notes what a handler threw when there was no attempt left that it could have failed. */
+  report(event: string, error: unknown): void {
+    this.options.logger?.error(`a handler of "${event}" failed: ${String(error)}`)
+  }
+
   #adopt(emitter: Emitter): void {
     this.#emitter = emitter
     // With a listener there, httpxy reports errors as events and not as rejections as well.
@@ -105,7 +110,7 @@ export class HpmServer {
         const [error, , , target] = args
         exchange.fail(error as Error)
         this.tell(event, [error, exchange.req, readOnlyResponse(exchange.res), target], (fault) =>
-          this.options.logger?.error(`a handler of "${event}" failed: ${String(fault)}`),
+          this.report(event, fault),
         )
         return true
       }

@@ -83,9 +83,10 @@ export class HpmUpstream implements Upstream {
 
   /** The request became a tunnel. */
   onUpgraded(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const ignore = (): void => {}
-    this.server.tell('open', [socket], ignore)
-    if (this.server.has('close')) socket.once('end', () => this.server.tell('close', [incoming, socket, head], ignore))
+    const { server } = this
+    server.tell('open', [socket], (error) => server.report('open', error))
+    if (!server.has('close')) return
+    socket.once('end', () => server.tell('close', [incoming, socket, head], (error) => server.report('close', error)))
   }
 
   leave(exchange: HpmExchange): void {

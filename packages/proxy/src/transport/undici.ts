@@ -53,6 +53,8 @@ class UndiciUpstream implements Upstream {
       pipelining: 1,
       allowH2: settings.http2,
       keepAliveTimeout: settings.keepAliveMs,
+      // A target's hint may shorten that, never lengthen it.
+      keepAliveMaxTimeout: settings.keepAliveMs,
       // Half of what the target announces is a margin for the round trip of its FIN.
       keepAliveTimeoutThreshold: 1_000,
       maxHeaderSize: settings.maxResponseHeaderBytes,

@@ -7,8 +7,8 @@ import {
   bothFramings,
   closeUnanswered,
   cutBody,
-  extraBytes,
   eventually,
+  extraBytes,
   garbage,
   halfHead,
   interimStorm,
@@ -39,8 +39,16 @@ const BEFORE_HEADERS: readonly [string, RawScript, readonly FailureType[]][] = [
   ['answers something that is not HTTP', garbage(), ['http_protocol_error']],
   ['states both framings', bothFramings(), ['http_protocol_error']],
   ['states two lengths', twoLengths(), ['http_protocol_error']],
-  ['states a malformed length', answerThenClose('HTTP/1.1 200 OK\r\nContent-Length: 2x\r\n\r\nok'), ['http_protocol_error']],
-  ['states a negative length', answerThenClose('HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok'), ['http_protocol_error']],
+  [
+    'states a malformed length',
+    answerThenClose('HTTP/1.1 200 OK\r\nContent-Length: 2x\r\n\r\nok'),
+    ['http_protocol_error'],
+  ],
+  [
+    'states a negative length',
+    answerThenClose('HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok'),
+    ['http_protocol_error'],
+  ],
   [
     'uses a coding that is not chunked',
     answerThenClose('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok'),
@@ -104,7 +112,9 @@ describe.each(EVERYWHERE)('failures by $via under $under', (where) => {
     expect(reply.json()).toMatchObject({ status: 502, code: 'upstream_failed' })
     expect(reply.text).not.toContain(String(nobody.port))
     expect(reply.text).not.toContain('127.0.0.1')
-    expect(gate.settled).toMatchObject([{ outcome: { type: 'connection_refused', phase: 'connect', side: 'upstream' } }])
+    expect(gate.settled).toMatchObject([
+      { outcome: { type: 'connection_refused', phase: 'connect', side: 'upstream' } },
+    ])
   })
 
   test('a name that does not resolve: 502', async () => {
@@ -144,7 +154,10 @@ describe.each(EVERYWHERE)('failures by $via under $under', (where) => {
     ['in chunks', cutBody('chunked', 'close')],
     ['in chunks, by a reset', cutBody('chunked', 'reset')],
     ['that ends with its connection, by a reset', answerThen('HTTP/1.1 200 OK\r\n\r\nhello', 'reset')],
-    ['in malformed chunks', answerThen('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n', 'wait')],
+    [
+      'in malformed chunks',
+      answerThen('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n', 'wait'),
+    ],
   ])('a body %s that breaks off is cut at the client too, never finished', async (_, script) => {
     const { gate } = await start(script)
     const raw = await rawRequest(gate.port, GET)
@@ -153,7 +166,9 @@ describe.each(EVERYWHERE)('failures by $via under $under', (where) => {
     expect(raw.parsed.responses.filter((each) => each.complete)).toEqual([])
     expect(raw.text).not.toContain('\r\n0\r\n')
     await eventually(() => gate.settled.length === 1)
-    expect(gate.settled).toMatchObject([{ outcome: { type: 'http_response_incomplete', phase: 'body', side: 'upstream' } }])
+    expect(gate.settled).toMatchObject([
+      { outcome: { type: 'http_response_incomplete', phase: 'body', side: 'upstream' } },
+    ])
   })
 
   test('an HTTP/1.0 client is told by a reset that a body without a length is short', async () => {
@@ -173,25 +188,28 @@ describe.each(EVERYWHERE)('failures by $via under $under', (where) => {
     }
   })
 
-  test.each(['Set-Cookie', 'Upgrade, Connection', 'Content-Length, Transfer-Encoding, Host'])('forbidden trailers (%s) never reach the client', async (names) => {
-    const lines = names.split(', ').map((name) => `${name}: 1\r\n`)
-    const { gate } = await start(
-      answer(
-        `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: ${names}, X-Fine\r\n\r\n2\r\nok\r\n0\r\n${lines.join('')}X-Fine: 1\r\n\r\n`,
-      ),
-    )
-    const raw = await rawRequest(gate.port, GET, { responses: 1 })
-    for (const { headers, trailers } of raw.parsed.responses) {
-      const announced = headers.trailer ?? ''
-      for (const name of names.toLowerCase().split(', ')) {
-        expect(trailers[name]).toBeUndefined()
-        expect(announced).not.toContain(name)
+  test.each(['Set-Cookie', 'Upgrade, Connection', 'Content-Length, Transfer-Encoding, Host'])(
+    'forbidden trailers (%s) never reach the client',
+    async (names) => {
+      const lines = names.split(', ').map((name) => `${name}: 1\r\n`)
+      const { gate } = await start(
+        answer(
+          `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: ${names}, X-Fine\r\n\r\n2\r\nok\r\n0\r\n${lines.join('')}X-Fine: 1\r\n\r\n`,
+        ),
+      )
+      const raw = await rawRequest(gate.port, GET, { responses: 1 })
+      for (const { headers, trailers } of raw.parsed.responses) {
+        const announced = headers.trailer ?? ''
+        for (const name of names.toLowerCase().split(', ')) {
+          expect(trailers[name]).toBeUndefined()
+          expect(announced).not.toContain(name)
+        }
       }
-    }
-    expect(raw.endedBy).not.toBe('timeout')
-  })
+      expect(raw.endedBy).not.toBe('timeout')
+    },
+  )
 
-  test('bytes behind the end of an answer are not the next client\'s answer', async () => {
+  test("bytes behind the end of an answer are not the next client's answer", async () => {
     const { gate } = await start(extraBytes())
     for (let i = 0; i < 4; i++) {
       const reply = await request(gate.url)

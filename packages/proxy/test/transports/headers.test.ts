@@ -22,7 +22,9 @@ describe.each(EVERYWHERE)('headers by $via under $under', (where) => {
   test('header values keep their bytes', async () => {
     const upstream = await using(startRawUpstream(answer(rawResponse('x', { 'X-Back': 'caf\u00e9' }))))
     const gate = await gateway({ ...where, target: upstream.url })
-    const raw = await rawRequest(gate.port, 'GET / HTTP/1.1\r\nHost: a\r\nX-There: na\u00efve\t"q"\r\n\r\n', { responses: 1 })
+    const raw = await rawRequest(gate.port, 'GET / HTTP/1.1\r\nHost: a\r\nX-There: na\u00efve\t"q"\r\n\r\n', {
+      responses: 1,
+    })
     expect(upstream.received).toMatch(/^x-there: na\u00efve\t"q"\r$/im)
     expect(raw.text).toMatch(/^x-back: caf\u00e9\r$/im)
   })
@@ -166,19 +168,25 @@ describe.each(EVERYWHERE)('headers by $via under $under', (where) => {
     expect(upstream.last.url).toBe('/base/v1/x?y=1')
   })
 
-  test.each(['/a%20b?q=%20+&&x=[]', '/a;v=1/(b)?', '/%E2%82%AC', "/~x'!*"])('the target %s goes on byte for byte', async (path) => {
-    const { upstream, gate } = await start()
-    await request(gate.url, { path })
-    expect(upstream.last.url).toBe(path)
-  })
+  test.each(['/a%20b?q=%20+&&x=[]', '/a;v=1/(b)?', '/%E2%82%AC', "/~x'!*"])(
+    'the target %s goes on byte for byte',
+    async (path) => {
+      const { upstream, gate } = await start()
+      await request(gate.url, { path })
+      expect(upstream.last.url).toBe(path)
+    },
+  )
 })
 
 describe('behind a trusted proxy', () => {
-  test.each(['undici', 'http-proxy-middleware'] as const)('%s: X-Forwarded-* is carried on, ourselves appended', async (via) => {
-    const upstream = await using(startUpstream())
-    const gate = await gateway({ via, target: upstream.url, trustProxy: true })
-    await request(gate.url, { headers: { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'https' } })
-    expect(upstream.last.all('x-forwarded-for')).toEqual(['203.0.113.9, 127.0.0.1'])
-    expect(upstream.last.all('x-forwarded-proto')).toEqual(['https'])
-  })
+  test.each(['undici', 'http-proxy-middleware'] as const)(
+    '%s: X-Forwarded-* is carried on, ourselves appended',
+    async (via) => {
+      const upstream = await using(startUpstream())
+      const gate = await gateway({ via, target: upstream.url, trustProxy: true })
+      await request(gate.url, { headers: { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'https' } })
+      expect(upstream.last.all('x-forwarded-for')).toEqual(['203.0.113.9, 127.0.0.1'])
+      expect(upstream.last.all('x-forwarded-proto')).toEqual(['https'])
+    },
+  )
 })

@@ -33,17 +33,20 @@ describe.each(EVERYWHERE)('messages by $via under $under', (where) => {
     return { upstream, gate: await gateway({ ...where, target: upstream.url }) }
   }
 
-  test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('%s goes there and its answer comes back', async (method) => {
-    const { upstream, gate } = await start()
-    const body = method === 'POST' || method === 'PUT' || method === 'PATCH' ? 'hello' : undefined
-    const reply = await request(`${gate.url}/a/b?c=d&e`, { method, ...(body === undefined ? null : { body }) })
-    expect(reply.status).toBe(200)
-    expect(reply.complete).toBe(true)
-    expect(reply.json()).toMatchObject({ method, url: '/a/b?c=d&e', bodyBytes: body?.length ?? 0 })
-    expect(upstream.requests).toHaveLength(1)
-    expect(upstream.last.body.toString()).toBe(body ?? '')
-    expect(upstream.last.complete).toBe(true)
-  })
+  test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
+    '%s goes there and its answer comes back',
+    async (method) => {
+      const { upstream, gate } = await start()
+      const body = method === 'POST' || method === 'PUT' || method === 'PATCH' ? 'hello' : undefined
+      const reply = await request(`${gate.url}/a/b?c=d&e`, { method, ...(body === undefined ? null : { body }) })
+      expect(reply.status).toBe(200)
+      expect(reply.complete).toBe(true)
+      expect(reply.json()).toMatchObject({ method, url: '/a/b?c=d&e', bodyBytes: body?.length ?? 0 })
+      expect(upstream.requests).toHaveLength(1)
+      expect(upstream.last.body.toString()).toBe(body ?? '')
+      expect(upstream.last.complete).toBe(true)
+    },
+  )
 
   test('HEAD gets the head of the answer, with its length and without its body', async () => {
     const { upstream, gate } = await start((_req, res) => {
@@ -102,7 +105,9 @@ describe.each(EVERYWHERE)('messages by $via under $under', (where) => {
     const upstream = await using(startRawUpstream(answer()))
     const gate = await gateway({ ...where, target: upstream.url })
     const framed =
-      framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n' : 'Content-Length: 5\r\n\r\nhello'
+      framing === 'chunked'
+        ? 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'
+        : 'Content-Length: 5\r\n\r\nhello'
     const raw = await rawRequest(gate.port, `${method} /search HTTP/1.1\r\nHost: a\r\n${framed}`, { responses: 1 })
     expect(raw.response.status).toBe(200)
     const [head, body] = upstream.received.toLowerCase().split('\r\n\r\n', 2)
