@@ -1,5 +1,8 @@
 import type { ServiceProcess } from './service-process.ts'
 
+/** As `--json`, which curl has since 7.82, says it. */
+const JSON_BODY = "-H 'Content-Type: application/json' -d"
+
 /** What is printed once everything runs. */
 export function welcome(gateway: string, services: readonly ServiceProcess[]): string {
   const rows = services.map(

@@ -277,7 +277,8 @@ export class HpmExchange implements Flow {
   }
 }
 
-const GIVEN_UP: Error = Object.assign(new Error('the proxy gave the request up'), { stack: '' })
+/** One object for all: an abort of ours needs no stack. With this code httpxy tells a client that left from a failure. */
+const GIVEN_UP: Error = Object.assign(new Error('the proxy gave the request up'), { code: 'ECONNRESET', stack: '' })
 
 function hungUp(): Error {
   return Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' })

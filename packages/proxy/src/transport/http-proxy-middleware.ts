@@ -27,6 +27,9 @@ import type { Transport } from './transport.ts'
  * a view of `res` on which writes do nothing. What a handler throws or rejects with before the answer has ended fails the
  * attempt as `proxy_internal_error`.
  *
+ * Upgrades (WebSockets) are made with node:http directly, with the same options and the handlers `proxyReqWs`, `open` and
+ * `close`: http-proxy-middleware would write the 101 to the client's connection by itself.
+ *
  * What it cannot do: HTTP/2 upstreams (`allowH2` is refused at start), and `responseInterceptor` (refused at start; see
  * `transforms`).
  *
