@@ -102,6 +102,8 @@ export function failExchange(
     res.destroy()
     return
   }
+  // Also where the app's own error handler writes the answer.
+  if (error.closeConnection) res.shouldKeepAlive = false
   if (mode === 'next' && next !== undefined) {
     next(error)
     return

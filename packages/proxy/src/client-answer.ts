@@ -153,6 +153,12 @@ export class ClientAnswer {
     })
     transform.on('end', () => res.end())
     transform.on('error', (error) => this.#break(error, attempt))
+    // Destroyed by the app it tells neither end nor error; left alone behind a client that has gone it would keep
+    // whatever it holds.
+    transform.on('close', () => {
+      if (!transform.readableEnded) this.#break(new Error('the transform was destroyed'), attempt)
+    })
+    res.once('close', () => transform.destroy())
   }
 
   /** Ends an answer that the app's own edits have spoilt. The attempt may be over while a transform still writes. */
@@ -161,6 +167,7 @@ export class ClientAnswer {
       attempt.fail('proxy_internal_error', error)
       return
     }
+    if (this.#res.destroyed) return
     const { totalMs = 0 } = attempt
     this.#exchange.failure ??= { type: 'proxy_internal_error', phase: 'body', side: 'gateway', totalMs, cause: error }
     this.cut()

@@ -10,6 +10,7 @@ import {
   type Lease,
   type Refusal,
   type Selection,
+  warnOnce,
 } from '@postern/contracts'
 import { type AttemptOwner, AttemptRun } from './attempt.ts'
 import { attemptSettled } from './channels.ts'
@@ -17,9 +18,11 @@ import { OutgoingRequestHead } from './hooks.ts'
 import { RequestBody } from './message/request-body.ts'
 import { cleanResponseHead, responseFault } from './message/response-head.ts'
 import { isRefusedPlan, planRequest } from './plan-request.ts'
-import { closingProblem, type ProxyProblem, problem, problemOf } from './problems.ts'
+import { closingProblem, errorOf, type ProxyProblem, problem } from './problems.ts'
 import type { ProxyState } from './proxy-state.ts'
+import { feedTransform } from './request-transform.ts'
 import { type RelayOwner, ResponseRelay, relayInformational, rewriteHead } from './response-relay.ts'
+import { isStaleConnection } from './stale-connection.ts'
 import type { ResponseHeaders } from './transport/transport.ts'
 import { openTunnel } from './tunnel.ts'
 
@@ -191,7 +194,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
   }
 
   onAttemptFailed(attempt: AttemptRun, failure: Failure): void {
-    if (this.#isStaleConnection(attempt, failure)) {
+    if (!this.fresh && !this.exchange.closed && isStaleConnection(attempt, failure, this)) {
       if (attemptSettled.hasSubscribers) attemptSettled.publish({ exchange: this.exchange, attempt, outcome: failure })
       this.fresh = true
       this.#startAttempt(attempt.lease)
@@ -258,11 +261,9 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     this.#selection = ownSelection ?? this.exchange.selection
     if (this.#selection === undefined) {
       this.#finish()
-      this.#refuse(
-        'no_target',
-        undefined,
-        'proxy() needs a target: give it one, or mount balancer() before it (POSTERN_NO_TARGET)',
-      )
+      const cure = 'proxy() needs a target: give it one, or mount balancer() before it'
+      if (options.log === undefined) warnOnce('POSTERN_NO_TARGET', cure)
+      this.#refuse('no_target', undefined, cure)
       return
     }
     const lease = this.#selection.acquire()
@@ -284,23 +285,6 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
   #openBody(attempt: AttemptRun): void {
     const limit = this.#state.options.maxRequestBodyBytes
     this.body = new RequestBody(this.#transformedBody ?? this.#req, this.exchange, limit, attempt)
-  }
-
-  /**
-   * A pooled connection that the upstream closed just as it was used again: no byte of a response came, and the method
-   * may be repeated (RFC 9110 §9.2.2). One more try, on a connection that nobody has used.
-   */
-  #isStaleConnection(attempt: AttemptRun, failure: Failure): boolean {
-    return (
-      attempt.reused &&
-      !attempt.answering &&
-      !this.fresh &&
-      failure.type === 'connection_terminated' &&
-      isIdempotent(this.method) &&
-      this.upgrade === undefined &&
-      !(this.body instanceof RequestBody && this.body.started) &&
-      !this.exchange.closed
-    )
   }
 
   #settleAnswered(attempt: AttemptRun): void {
@@ -345,8 +329,6 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     const closeConnection = /^(?:bad_|unsupported_|too_many_headers$)/.test(code)
     const error = problem(code, { detail, message, closeConnection })
     if (message !== undefined) this.#state.options.log?.error({ requestId: this.exchange.id, code }, message)
-    // Also where the app's own error handler writes the answer.
-    if (closeConnection) this.#res.shouldKeepAlive = false
     failExchange(this.#req, this.#res, error, this.#state.options.errors, this.#next)
   }
 
@@ -406,19 +388,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       else this.#res.destroy()
       return
     }
-    const code = failure.cause?.name === 'BodyLimitError' ? 'body_too_large' : problemOf(failure.type)
-    const error = problem(code, {
-      message: `${failure.type} in phase ${failure.phase}${failure.cause === undefined ? '' : `: ${failure.cause.message}`}`,
-      failure,
-      cause: failure.cause,
-      // The rest of that body will not come: nothing can follow it (RFC 9110 §15.5.9).
-      closeConnection: code === 'request_timeout' || code === 'request_body_incomplete',
-      headers:
-        code === 'no_upstream' || code === 'upstream_busy'
-          ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
-          : undefined,
-    })
-    if (error.closeConnection) this.#res.shouldKeepAlive = false
+    const error = errorOf(failure, retryAfterMs)
     failExchange(this.#req, this.#res, error, options.errors, this.#next)
   }
 
@@ -442,37 +412,4 @@ function onTotalTimer(forwarding: Forwarding): void {
 function joinPath(basePath: string, path: string): string {
   if (basePath === '') return path
   return path === '/' ? basePath : basePath + path
-}
-
-/** RFC 9110 §9.2.2. */
-function isIdempotent(method: string): boolean {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'TRACE':
-    case 'PUT':
-    case 'DELETE':
-      return true
-    default:
-      return false
-  }
-}
-
-/** Sends a body through the app's stream, which nobody reads yet. */
-function feedTransform(
-  transform: Transform,
-  body: Buffer | IncomingMessage,
-  maxBytes: number,
-  fail: (error: Error) => void,
-): void {
-  let total = 0
-  transform.on('data', (chunk: Buffer) => {
-    total += chunk.length
-    if (total > maxBytes) transform.destroy(new Error(`the transformed body grew over ${maxBytes} bytes`))
-  })
-  transform.pause()
-  transform.on('error', fail)
-  if (Buffer.isBuffer(body)) transform.end(body)
-  else body.pipe(transform)
 }

@@ -1,4 +1,4 @@
-import type { FailureType, GatewayErrorOptions, ProblemDefinition } from '@postern/contracts'
+import type { Failure, FailureType, GatewayErrorOptions, ProblemDefinition } from '@postern/contracts'
 import { GatewayError, statusOf } from '@postern/contracts'
 
 /** The problem codes of this package; each has its page in docs/problems.md. */
@@ -150,4 +150,21 @@ export function problemOf(type: FailureType): ProxyProblem {
     default:
       return statusOf(type) === 504 ? 'upstream_timeout' : 'upstream_failed'
   }
+}
+
+/** What a failure is told as. */
+export function errorOf(failure: Failure, retryAfterMs: number): GatewayError {
+  const { type, phase, cause } = failure
+  const code = cause?.name === 'BodyLimitError' ? 'body_too_large' : problemOf(type)
+  return problem(code, {
+    message: `${type} in phase ${phase}${cause === undefined ? '' : `: ${cause.message}`}`,
+    failure,
+    cause: cause,
+    // The rest of that body will not come: nothing can follow it (RFC 9110 §15.5.9).
+    closeConnection: code === 'request_timeout' || code === 'request_body_incomplete',
+    headers:
+      code === 'no_upstream' || code === 'upstream_busy'
+        ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
+        : undefined,
+  })
 }

@@ -7,10 +7,10 @@ import {
   rawRequest,
   request,
   serve,
+  staleOnReuse,
   startRawUpstream,
   startUpstream,
   startWebSocketUpstream,
-  staleOnReuse,
 } from '@postern/test-kit'
 import { describe, expect, test } from 'vitest'
 import { gate, rawClient, startApp, using } from './behaviour.ts'
@@ -155,7 +155,8 @@ describe('close()', () => {
     await eventually(() => expect([upstream.sockets, sockets.sockets]).toEqual([0, 0]))
     // A timer of the test runner may have gone meanwhile: what counts is that none has come.
     await eventually(() => {
-      for (const [name, count] of Object.entries(resources())) expect([name, count <= (before[name] ?? 0)]).toEqual([name, true])
+      for (const [name, count] of Object.entries(resources()))
+        expect([name, count <= (before[name] ?? 0)]).toEqual([name, true])
     })
   })
 })
@@ -226,10 +227,7 @@ describe('WebSockets when the gateway goes away', () => {
       }),
     )
     const app = await startApp({ to: upstream.url, upgrades: true })
-    const client = await rawClient(
-      app.port,
-      'GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: foo\r\n\r\n',
-    )
+    const client = await rawClient(app.port, 'GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: foo\r\n\r\n')
     await client.has('\r\n\r\n')
     const before = client.text
     await app.handler.close({ graceMs: 40 })

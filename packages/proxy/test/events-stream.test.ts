@@ -1,4 +1,4 @@
-import http from 'node:http'
+import type http from 'node:http'
 import { eventually, request, startUpstream } from '@postern/test-kit'
 import { describe, expect, test } from 'vitest'
 import { gate, rawClient, startApp, using } from './behaviour.ts'
@@ -31,22 +31,21 @@ describe('server-sent events', () => {
     expect(streams.length).toBe(1)
   })
 
-  test.each([
-    ['text/event-stream'],
-    ['text/event-stream; charset=utf-8'],
-    ['application/grpc-web+proto'],
-  ])('%s, silent far longer than the idle timer, is not cut', async (type) => {
-    const { upstream, streams } = await startEvents(type)
-    const app = await startApp({ to: upstream.url, proxy: { timeouts: { bodyIdleMs: 30, headersMs: 5_000 } } })
-    const client = await rawClient(app.port, 'GET /events HTTP/1.1\r\nhost: a\r\n\r\n')
-    await client.has('200 OK')
-    await pause(250)
-    streams[0]!.write('data: late\n\n')
-    await client.has('data: late')
-    expect(client.closed).toBe(false)
-    streams[0]!.end()
-    await eventually(() => expect(app.outcomes).toMatchObject([{ status: 200 }]))
-  })
+  test.each([['text/event-stream'], ['text/event-stream; charset=utf-8'], ['application/grpc-web+proto']])(
+    '%s, silent far longer than the idle timer, is not cut',
+    async (type) => {
+      const { upstream, streams } = await startEvents(type)
+      const app = await startApp({ to: upstream.url, proxy: { timeouts: { bodyIdleMs: 30, headersMs: 5_000 } } })
+      const client = await rawClient(app.port, 'GET /events HTTP/1.1\r\nhost: a\r\n\r\n')
+      await client.has('200 OK')
+      await pause(250)
+      streams[0]!.write('data: late\n\n')
+      await client.has('data: late')
+      expect(client.closed).toBe(false)
+      streams[0]!.end()
+      await eventually(() => expect(app.outcomes).toMatchObject([{ status: 200 }]))
+    },
+  )
 
   test('another type, silent so long, is cut: the rule is for streams of events alone', async () => {
     const { upstream, streams } = await startEvents('text/plain')

@@ -1,6 +1,14 @@
 import { GatewayError } from '@postern/contracts'
 import type { ProxyOptions } from '@postern/proxy'
-import { answer, eventually, rawRequest, rawResponse, request, startRawUpstream, startUpstream } from '@postern/test-kit'
+import {
+  answer,
+  eventually,
+  rawRequest,
+  rawResponse,
+  request,
+  startRawUpstream,
+  startUpstream,
+} from '@postern/test-kit'
 import type { ErrorRequestHandler } from 'express'
 import { describe, expect, test } from 'vitest'
 import { gate, rawClient, startApp, using } from './behaviour.ts'
@@ -145,16 +153,19 @@ describe('onRequest', () => {
     await eventually(() => expect(app.handler.stats.active).toBe(0))
   })
 
-  test.each(['no-slash', '/a b', '/a\r\nx-injected: 1', ''])('a path that cannot be sent (%j) is a 500', async (path) => {
-    const upstream = await using(startUpstream())
-    const onRequest: RequestHook = (_exchange, sent) => {
-      sent.path = path
-    }
-    const app = await startApp({ to: upstream.url, proxy: { onRequest } })
-    expect((await request(app.url)).status).toBe(500)
-    expect(upstream.requests).toEqual([])
-    expect(app.outcomes).toMatchObject([{ side: 'gateway' }])
-  })
+  test.each(['no-slash', '/a b', '/a\r\nx-injected: 1', ''])(
+    'a path that cannot be sent (%j) is a 500',
+    async (path) => {
+      const upstream = await using(startUpstream())
+      const onRequest: RequestHook = (_exchange, sent) => {
+        sent.path = path
+      }
+      const app = await startApp({ to: upstream.url, proxy: { onRequest } })
+      expect((await request(app.url)).status).toBe(500)
+      expect(upstream.requests).toEqual([])
+      expect(app.outcomes).toMatchObject([{ side: 'gateway' }])
+    },
+  )
 
   test.each([
     ['a value with a line break', 'x-a', '1\r\nx-injected: 1'],
@@ -257,7 +268,12 @@ describe('onResponse', () => {
     for (let i = 0; i < 2; i++) {
       const reply = await request(app.url, { ...options, timeoutMs: 3_000 })
       expect(reply.complete).toBe(true)
-      const expected = bytes === undefined || /^HTTP\/1.1 [23]04/.test(bytes) ? '' : /\n2\r\nab/.test(bytes) ? 'ab' : bytes.split('\r\n\r\n')[1]
+      const expected =
+        bytes === undefined || /^HTTP\/1.1 [23]04/.test(bytes)
+          ? ''
+          : /\n2\r\nab/.test(bytes)
+            ? 'ab'
+            : bytes.split('\r\n\r\n')[1]
       expect(reply.text).toBe(expected)
     }
     await eventually(() => expect(app.handler.stats.active).toBe(0))
@@ -277,23 +293,26 @@ describe('onResponse', () => {
     expect(app.handler.stats.active).toBe(0)
   })
 
-  test.each(['rejects', 'resolves'])('the total time is over while it waits: one 504, whether it then %s', async (how) => {
-    const upstream = await using(startUpstream((_req, res) => void res.write('endless')))
-    const hook = gate()
-    const handled: unknown[] = []
-    const app = await startApp({
-      to: upstream.url,
-      proxy: { onResponse: () => hook.promise, errors: 'next', timeouts: { totalMs: 60 } },
-      after: (it) => it.use(recordTo(handled)),
-    })
-    expect((await request(app.url)).status).toBe(504)
-    if (how === 'rejects') hook.fail(new Error('too late'))
-    else hook.open()
-    await turns()
-    expect(handled).toMatchObject([{ code: 'upstream_timeout' }])
-    expect(app.outcomes).toMatchObject([{ type: 'deadline_exceeded' }])
-    await eventually(() => expect(upstream.sockets).toBe(0))
-  })
+  test.each(['rejects', 'resolves'])(
+    'the total time is over while it waits: one 504, whether it then %s',
+    async (how) => {
+      const upstream = await using(startUpstream((_req, res) => void res.write('endless')))
+      const hook = gate()
+      const handled: unknown[] = []
+      const app = await startApp({
+        to: upstream.url,
+        proxy: { onResponse: () => hook.promise, errors: 'next', timeouts: { totalMs: 60 } },
+        after: (it) => it.use(recordTo(handled)),
+      })
+      expect((await request(app.url)).status).toBe(504)
+      if (how === 'rejects') hook.fail(new Error('too late'))
+      else hook.open()
+      await turns()
+      expect(handled).toMatchObject([{ code: 'upstream_timeout' }])
+      expect(app.outcomes).toMatchObject([{ type: 'deadline_exceeded' }])
+      await eventually(() => expect(upstream.sockets).toBe(0))
+    },
+  )
 
   test('an upstream that breaks off while it waits: the answer that then begins is cut', async () => {
     const upstream = await using(
@@ -398,7 +417,11 @@ describe("errors: 'next'", () => {
   test('behind the head of an answer there is nothing to hand on: it is cut', async () => {
     const upstream = await using(startUpstream((_req, res) => void res.write('begun', () => res.destroy())))
     const handled: unknown[] = []
-    const app = await startApp({ to: upstream.url, proxy: { errors: 'next' }, after: (it) => it.use(recordTo(handled)) })
+    const app = await startApp({
+      to: upstream.url,
+      proxy: { errors: 'next' },
+      after: (it) => it.use(recordTo(handled)),
+    })
     expect(await request(app.url)).toMatchObject({ text: 'begun', complete: false })
     expect(handled).toEqual([])
   })

@@ -62,7 +62,10 @@ describe('connections.max', () => {
 
   test('maxQueued 0: nobody waits', async () => {
     const { upstream, has, answer } = await startHeld()
-    const app = await startApp({ to: upstream.url, proxy: { connections: { max: 1, maxQueued: 0 }, timeouts: PATIENT } })
+    const app = await startApp({
+      to: upstream.url,
+      proxy: { connections: { max: 1, maxQueued: 0 }, timeouts: PATIENT },
+    })
     const first = request(`${app.url}/1`)
     await has('/1')
     expect((await request(`${app.url}/2`)).status).toBe(503)

@@ -471,19 +471,26 @@ describe('a 101 that is none', () => {
 })
 
 describe('requests to upgrade that are not passed on as such', () => {
-  test.each(['h2c', 'H2C', 'TLS/1.2', 'h2c, websocket'])('Upgrade: %s is served as the plain request that it also is', async (protocol) => {
-    const upstream = await using(startUpstream())
-    const app = await startApp({ to: upstream.url, upgrades: true })
-    const reply = await rawRequest(
-      app.port,
-      handshake('/x', { upgrade: protocol, connection: 'Upgrade, HTTP2-Settings', 'http2-settings': 'AAMAAABk' }, 'h2c'),
-      { responses: 1 },
-    )
-    expect(reply.response.status).toBe(200)
-    const { headers } = upstream.last
-    expect([headers.upgrade, headers['http2-settings']]).toEqual([undefined, undefined])
-    expect(headers.connection ?? '').not.toMatch(/upgrade/i)
-  })
+  test.each(['h2c', 'H2C', 'TLS/1.2', 'h2c, websocket'])(
+    'Upgrade: %s is served as the plain request that it also is',
+    async (protocol) => {
+      const upstream = await using(startUpstream())
+      const app = await startApp({ to: upstream.url, upgrades: true })
+      const reply = await rawRequest(
+        app.port,
+        handshake(
+          '/x',
+          { upgrade: protocol, connection: 'Upgrade, HTTP2-Settings', 'http2-settings': 'AAMAAABk' },
+          'h2c',
+        ),
+        { responses: 1 },
+      )
+      expect(reply.response.status).toBe(200)
+      const { headers } = upstream.last
+      expect([headers.upgrade, headers['http2-settings']]).toEqual([undefined, undefined])
+      expect(headers.connection ?? '').not.toMatch(/upgrade/i)
+    },
+  )
 
   test.each([
     ['no key', { 'sec-websocket-key': '' }],
@@ -603,40 +610,41 @@ describe('ends that break', () => {
       await eventually(() => expect(upstream.sockets).toBe(0), { timeoutMs: 1_000 })
     }
     await eventually(() => expect(app.sockets).toBe(0))
-    await eventually(() =>
-      expect(app.outcomes).toMatchObject([{ type: 'client_aborted' }, { type: 'client_aborted' }]),
-    )
+    await eventually(() => expect(app.outcomes).toMatchObject([{ type: 'client_aborted' }, { type: 'client_aborted' }]))
     expect(app.handler.stats.active).toBe(0)
   })
 
   // Behind a 101 there is nothing to answer: the failure of a tunnel went to the error handler of the app, which
   // answered 502 into a response that had long been taken off its socket.
-  test.each(['respond', 'next'] as const)('an upstream that resets closes the client; no handler runs (%s)', async (errors) => {
-    const upstream = await using(startRawUpstream(echoFoo))
-    const handled: unknown[] = []
-    const app = await startApp({
-      to: upstream.url,
-      upgrades: true,
-      proxy: { errors },
-      after: (it) =>
-        it.use(((error, _req, res, _next) => {
-          handled.push(error)
-          res.status(502).end()
-        }) as express.ErrorRequestHandler),
-    })
-    const client = await rawClient(app.port, `${handshake('/', {}, 'foo')}ping`)
-    await client.has('ping')
-    upstream.connections[0]!.socket.resetAndDestroy()
-    await eventually(() => expect(client.closed || client.ended).toBe(true))
-    client.socket.end()
-    await eventually(() => expect(app.finished.length).toBe(1))
-    expect(app.finished[0]!.failure).toMatchObject({ type: 'connection_terminated', phase: 'tunnel' })
-    expect(app.outcomes).toMatchObject([{ type: 'connection_terminated', side: 'upstream' }])
-    expect(handled).toEqual([])
-    expect(client.text).not.toContain('502')
-    expect(app.finished[0]!.response.statusCode).toBe(101)
-    await eventually(() => expect(app.handler.stats).toMatchObject({ tunnels: 0, active: 0 }))
-  })
+  test.each(['respond', 'next'] as const)(
+    'an upstream that resets closes the client; no handler runs (%s)',
+    async (errors) => {
+      const upstream = await using(startRawUpstream(echoFoo))
+      const handled: unknown[] = []
+      const app = await startApp({
+        to: upstream.url,
+        upgrades: true,
+        proxy: { errors },
+        after: (it) =>
+          it.use(((error, _req, res, _next) => {
+            handled.push(error)
+            res.status(502).end()
+          }) as express.ErrorRequestHandler),
+      })
+      const client = await rawClient(app.port, `${handshake('/', {}, 'foo')}ping`)
+      await client.has('ping')
+      upstream.connections[0]!.socket.resetAndDestroy()
+      await eventually(() => expect(client.closed || client.ended).toBe(true))
+      client.socket.end()
+      await eventually(() => expect(app.finished.length).toBe(1))
+      expect(app.finished[0]!.failure).toMatchObject({ type: 'connection_terminated', phase: 'tunnel' })
+      expect(app.outcomes).toMatchObject([{ type: 'connection_terminated', side: 'upstream' }])
+      expect(handled).toEqual([])
+      expect(client.text).not.toContain('502')
+      expect(app.finished[0]!.response.statusCode).toBe(101)
+      await eventually(() => expect(app.handler.stats).toMatchObject({ tunnels: 0, active: 0 }))
+    },
+  )
 
   test('a client that resets closes the upstream, and is nobody’s failure', async () => {
     const upstream = await using(startRawUpstream(echoFoo))

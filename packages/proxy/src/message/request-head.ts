@@ -208,12 +208,20 @@ function removeNames(headers: string[], names: ReadonlySet<string>): void {
 
 /** What a client sent under a name that only the gateway may set, also spelt with `_`, never goes on. */
 function removeReserved(headers: string[], reserved: ReadonlySet<string>): void {
+  const names = withDashes(reserved)
   let kept = 0
   for (let i = 0; i < headers.length; i += 2) {
-    if (reserved.has(headers[i]!.toLowerCase().replaceAll('_', '-'))) continue
+    if (names.has(headers[i]!.toLowerCase().replaceAll('_', '-'))) continue
     headers[kept] = headers[i]!
     headers[kept + 1] = headers[i + 1]!
     kept += 2
   }
   headers.length = kept
+}
+
+function withDashes(names: ReadonlySet<string>): ReadonlySet<string> {
+  for (const name of names) {
+    if (name.includes('_')) return new Set(Array.from(names, (each) => each.replaceAll('_', '-')))
+  }
+  return names
 }
