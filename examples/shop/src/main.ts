@@ -7,6 +7,7 @@ import { onStopSignals } from './stop-signals.ts'
 import { endedText, underWayText, welcome } from './texts.ts'
 
 const wishedPort = portFrom(process.env.PORT, 8080)
+const drainWith = onStopSignals()
 
 console.log('starting products (two instances), inventory and payments …')
 const shop = await startShop((service, { services }) => console.log(`\n${endedText(service, services)}\n`))
@@ -19,7 +20,7 @@ if (port !== wishedPort && wishedPort !== 0) {
 }
 console.log(welcome(`http://127.0.0.1:${port}`, shop.services))
 
-onStopSignals(async () => {
+drainWith(async () => {
   const underWay = underWayText(gw.upstreams)
   console.log(`\ndraining${underWay === '' ? '' : `; waiting for ${underWay}`} …`)
   await gw.close()

@@ -40,15 +40,18 @@ const START_MS = 20_000
 /**
  * Starts a service and waits until it listens.
  *
+ * @param onSpawn told at once how to end the process that was made
  * @throws when it ends before, or takes longer than twenty seconds
  */
-export async function startService(spec: ServiceSpec): Promise<ServiceProcess> {
+export async function startService(spec: ServiceSpec, onSpawn: (kill: () => void) => void): Promise<ServiceProcess> {
   const main = fileURLToPath(new URL(`./services/${spec.service}/main.ts`, import.meta.url))
   const child = fork(main, {
     env: { ...process.env, ...spec.env, INSTANCE: spec.instance, DATABASE: spec.database },
     // The services know nothing of the gateway, nor of the flags that it is run with.
     execArgv: [],
   })
+  const kill = (): void => void child.kill('SIGKILL')
+  onSpawn(kill)
   let end: ServiceEnd | undefined
   const ended = new Promise<ServiceEnd>((resolve) => {
     child.once('exit', (code, signal) => {
@@ -69,11 +72,11 @@ export async function startService(spec: ServiceSpec): Promise<ServiceProcess> {
     async stop(graceMs) {
       if (end !== undefined) return
       child.kill('SIGTERM')
-      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+      const timer = setTimeout(kill, graceMs)
       await ended
       clearTimeout(timer)
     },
-    kill: () => void child.kill('SIGKILL'),
+    kill,
   }
 }
 

@@ -30,11 +30,12 @@ const STOP_MS = 3_000
 export async function startShop(onEnded: (service: ServiceProcess, shop: Shop) => void = () => {}): Promise<Shop> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-shop-'))
   const services: ServiceProcess[] = []
+  const kills: (() => void)[] = []
   let isClosing = false
 
   // Also when the process is ended at once: no service and no file stays behind.
   function clearAway(): void {
-    for (const service of services) service.kill()
+    for (const kill of kills) kill()
     rmSync(folder, { recursive: true, force: true })
   }
   process.once('exit', clearAway)
@@ -44,7 +45,8 @@ export async function startShop(onEnded: (service: ServiceProcess, shop: Shop) =
     instance: string,
     env: Record<string, string> = {},
   ): Promise<ServiceProcess> {
-    const started = await startService({ service, instance, env, database: join(folder, `${instance}.sqlite`) })
+    const database = join(folder, `${instance}.sqlite`)
+    const started = await startService({ service, instance, env, database }, (kill) => kills.push(kill))
     services.push(started)
     return started
   }

@@ -52,6 +52,8 @@ export function runService(build: (settings: ServiceSettings) => Service): void 
   }
   process.on('SIGTERM', stop)
   process.on('disconnect', stop)
+  // It may have gone while we were loading, when nobody was listening.
+  if (process.connected === false) stop()
   // Ctrl-C in a terminal reaches every process of the shop; when we stop is the parent's decision.
   process.on('SIGINT', () => {})
 }

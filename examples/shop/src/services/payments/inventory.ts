@@ -13,6 +13,18 @@ export interface Inventory {
 
 const TIMEOUT_MS = 2_000
 
+class InventoryUnavailable extends ServiceError {
+  /** True when no connection was made. */
+  readonly isRefused: boolean
+
+  /** @param cause what `fetch` threw */
+  constructor(cause: unknown) {
+    super(503, 'inventory_unavailable', 'Stock cannot be looked up right now; nothing was charged.')
+    this.cause = cause
+    this.isRefused = (cause as { cause?: { code?: string } }).cause?.code === 'ECONNREFUSED'
+  }
+}
+
 /** The inventory service over HTTP. */
 export function inventoryAt(url: string): Inventory {
   async function ask(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
@@ -25,8 +37,8 @@ export function inventoryAt(url: string): Inventory {
         ...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       })
       answer = (await response.json()) as Record<string, unknown>
-    } catch {
-      throw new ServiceError(503, 'inventory_unavailable', 'Stock cannot be looked up right now; nothing was charged.')
+    } catch (error) {
+      throw new InventoryUnavailable(error)
     }
     if (response.ok) return answer
     const { error, message, ...details } = answer
@@ -38,7 +50,7 @@ export function inventoryAt(url: string): Inventory {
       await ask('DELETE', `/reservations/${encodeURIComponent(id)}`)
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'unknown_reservation') return
-      console.error(`Reservation ${id} could not be released: ${(error as Error).message}`)
+      console.error(`Reservation ${id} could not be released`, error)
     }
   }
 
@@ -47,8 +59,8 @@ export function inventoryAt(url: string): Inventory {
       try {
         return Number((await ask('POST', '/reservations', wanted)).available)
       } catch (error) {
-        // Without an answer nobody knows whether the stock was set aside.
-        if (error instanceof ServiceError && error.code === 'inventory_unavailable') void release(wanted.id)
+        // Without an answer nobody knows whether the stock was set aside; without a connection it was not.
+        if (error instanceof InventoryUnavailable && !error.isRefused) void release(wanted.id)
         throw error
       }
     },

@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { eventually, request } from '@postern/test-kit'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { CARDS } from '../src/services/payments/bank.ts'
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+// A folder of its own shows what the example leaves behind.
+let temporary: string
+beforeEach(async () => {
+  temporary = await mkdtemp(join(tmpdir(), 'postern-shop-test-'))
+})
+afterEach(() => rm(temporary, { recursive: true, force: true }))
+
+/** Runs the example as `pnpm start` does, and reads what it prints, until it has printed `text`. */
+async function start(port: number, text = 'one line a request') {
+  const child = spawn(process.execPath, ['--conditions=@postern/source', MAIN], {
+    env: { ...process.env, PORT: String(port), TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let printed = ''
+  let errors = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text
+  })
+  // `close` comes when the services, which share the pipes, are gone as well.
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  await eventually(() => printed.includes(text), { timeoutMs: 25_000 })
+  return {
+    child,
+    closed,
+    url: /the shop +(http:\S+)/.exec(printed)?.[1] ?? '',
+    pids: Object.fromEntries(
+      [...printed.matchAll(/^ {2}(\S+) .* pid (\d+)/gm)].map((match) => [match[1]!, Number(match[2])]),
+    ),
+    printed: () => printed,
+    errors: () => errors,
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+describe('main.ts', () => {
+  test('prints where everything is, serves, logs, drains at SIGINT and leaves nothing behind', async () => {
+    const shop = await start(0)
+    try {
+      expect(Object.keys(shop.pids)).toEqual(['products-1', 'products-2', 'inventory', 'payments'])
+      expect(await readdir(temporary)).toHaveLength(1)
+      const reply = await request(`${shop.url}/products/mug-blue`)
+      expect(reply.status).toBe(200)
+      await eventually(() => shop.printed().includes('"route":"'))
+      const line = JSON.parse(/^\{.*"route".*$/m.exec(shop.printed())![0]) as object
+      expect(line).toMatchObject({ path: '/products/mug-blue', status: 200, id: reply.headers['x-request-id'] })
+
+      process.kill(shop.pids['products-2']!, 'SIGKILL')
+      await eventually(() => shop.printed().includes('products-2 ended (SIGKILL); the gateway goes on with products-1'))
+
+      shop.child.kill('SIGINT')
+      expect(await shop.closed).toEqual([0, null])
+      expect(Object.values(shop.pids).filter(isAlive)).toEqual([])
+      expect(await readdir(temporary)).toEqual([])
+      expect(shop.errors()).toBe('')
+    } finally {
+      shop.child.kill('SIGKILL')
+    }
+  })
+
+  test('leaves nothing behind either when it is stopped while it starts', async () => {
+    const shop = await start(0, 'starting products')
+    await eventually(async () => expect(await readdir(temporary)).toHaveLength(1))
+    shop.child.kill('SIGINT')
+    expect(await shop.closed).toEqual([130, null])
+    expect(await readdir(temporary)).toEqual([])
+    expect(shop.errors()).toBe('')
+  })
+
+  test('says so when the port is taken and takes a free one; a second Ctrl-C ends it at once', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    const shop = await start(port)
+    try {
+      expect(shop.printed()).toContain(`port ${port} is taken`)
+      expect(shop.url).not.toBe(`http://127.0.0.1:${port}`)
+
+      const slow = request(`${shop.url}/payments`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': 'slow' },
+        body: JSON.stringify({ sku: 'mug-blue', card: CARDS.slow }),
+      })
+      const cut = expect(slow).rejects.toThrow('socket hang up')
+      const stock = () => request(`${shop.url}/inventory/stock/mug-blue`)
+      await eventually(async () => expect((await stock()).json()).toMatchObject({ reserved: 1 }))
+      shop.child.kill('SIGINT')
+      await eventually(() => shop.printed().includes('waiting for payments 1'))
+      // Two signals close together are one key press; so it is pressed until it is heard.
+      await eventually(() => !shop.child.kill('SIGINT') || shop.child.exitCode !== null, { intervalMs: 50 })
+      expect(await shop.closed).toEqual([130, null])
+      await cut
+      expect(await readdir(temporary)).toEqual([])
+      await eventually(() => expect(Object.values(shop.pids).filter(isAlive)).toEqual([]))
+    } finally {
+      shop.child.kill('SIGKILL')
+      other.close()
+    }
+  })
+})

@@ -1,0 +1,41 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type Reply, request } from '@postern/test-kit'
+import { createApp } from '../src/gateway.ts'
+import { type Shop, startShop } from '../src/shop.ts'
+
+/** Starts the services and the gateway in front of them, as `main.ts` does, without its output. */
+export async function openShop() {
+  const shop: Shop = await startShop()
+  const { app, gw } = createApp(shop.targets, false)
+  const server = gw.attach(createServer(app))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    shop,
+    gw,
+    url,
+    get: (path: string): Promise<Reply> => request(url + path),
+    post: (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Reply> =>
+      request(url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify(body),
+      }),
+    /** Buys one piece unless the order says otherwise. */
+    pay: (key: string, order: { sku: string; quantity?: number; card: string }): Promise<Reply> =>
+      request(`${url}/payments`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'idempotency-key': key },
+        body: JSON.stringify(order),
+      }),
+    async close(): Promise<void> {
+      await gw.close()
+      await shop.close()
+    },
+  }
+}
+
+export type OpenShop = Awaited<ReturnType<typeof openShop>>
