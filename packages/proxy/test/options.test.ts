@@ -175,7 +175,7 @@ describe('every wrong value is told by path, value and what is expected', () => 
     ['a cookie domain with a line break', { cookies: { domain: 'a\r\nb' } }, 'cookies.domain', /domain/],
     ['a cookie domain with an attribute', { cookies: { domain: 'a; HttpOnly' } }, 'cookies.domain', /domain/],
     ['a cookie path with an attribute', { cookies: { path: '/; Secure' } }, 'cookies.path', /path/],
-    ['a new cookie path with an attribute', { cookies: { path: { '/a': '/;b' } } }, 'cookies.path', /path/],
+    ['a new cookie path with an attribute', { cookies: { path: { '/a': '/;b' } } }, 'cookies.path./a', /path/],
     ['another sameSite', { cookies: { sameSite: 'Lax!' } }, 'cookies.sameSite', /"strict"/],
     ['a hook that is none', { onRequest: {} }, 'onRequest', /function \(exchange, request\)/],
     ['a response hook that is none', { onResponse: 'x' }, 'onResponse', /function \(exchange, response\)/],
@@ -198,7 +198,7 @@ describe('every wrong value is told by path, value and what is expected', () => 
     expect(messageOf(options)).toMatch(/^proxy\(\): /)
   })
 
-  test.each([null, 42, true, [], () => {}])('options that are none (%s)', (options) => {
+  test.each([[null], [42], [true], [[]], [() => {}], ['']])('options that are none (%s)', (options) => {
     expect(faultsOf(options).length).toBeGreaterThan(0)
   })
 

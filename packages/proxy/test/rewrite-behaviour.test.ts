@@ -18,7 +18,7 @@ function editing(upstream: { url: string }, edit: (exchange: Exchange) => void, 
 }
 
 describe('rewritePath', () => {
-  const table = { '/old': '/new', '/old/special': '/very/special', '/drop': '', '/root': '/' }
+  const table = { '/old': '/new', '/old/special': '/very/special', '/drop': '', '/top': '/' }
   test.each([
     ['/old', '/new'],
     ['/old/a?x=/old', '/new/a?x=/old'],
@@ -26,8 +26,8 @@ describe('rewritePath', () => {
     ['/older', '/older'],
     ['/drop', '/'],
     ['/drop/a', '/a'],
-    ['/root', '/'],
-    ['/root/a', '/a'],
+    ['/top', '/'],
+    ['/top/a', '/a'],
     ['/else/old', '/else/old'],
     ['/old/caf%C3%A9', '/new/caf%C3%A9'],
   ])('by a table: %s goes on as %s', async (path, sent) => {
