@@ -78,6 +78,7 @@ class Tunnel {
   readonly #client: Duplex
   readonly #upstream: Duplex
   readonly #onClosed: (type: FailureType | undefined) => void
+  readonly #isWebSocket: boolean
   readonly #down: Direction
   readonly #up: Direction
   #failure: FailureType | undefined = undefined
@@ -95,6 +96,7 @@ class Tunnel {
     this.#client = client
     this.#upstream = upstream
     this.#onClosed = onClosed
+    this.#isWebSocket = isWebSocket
     this.#down = new Direction(client, isWebSocket ? GOING_AWAY_FROM_SERVER : undefined)
     this.#up = new Direction(upstream, isWebSocket ? GOING_AWAY_FROM_CLIENT : undefined)
   }
@@ -109,6 +111,8 @@ class Tunnel {
   }
 
   drain(): void {
+    // Other protocols have no word for it: they go on until they end or are cut.
+    if (!this.#isWebSocket) return
     this.#down.close()
     this.#up.close()
     this.#startLinger()

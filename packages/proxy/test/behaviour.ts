@@ -161,8 +161,17 @@ async function listenWith(
     async close() {
       await served.close()
       await handler.close({ graceMs: 1_000 })
+      // What holds for every exchange and every attempt: its end was told once.
+      const attempts = exchanges.flatMap((exchange) => exchange.attempts)
+      await eventually(() => finished.length >= exchanges.length && settled.length >= attempts.length, {
+        timeoutMs: 2_000,
+      }).catch(() => {})
       exchangeFinished.unsubscribe(onFinished)
       attemptSettled.unsubscribe(onSettled)
+      expect([finished.length, new Set(finished).size]).toEqual([exchanges.length, exchanges.length])
+      const told = settled.map((message) => message.attempt)
+      expect([told.length, new Set(told).size]).toEqual([attempts.length, attempts.length])
+      expect(handler.stats).toMatchObject({ active: 0, tunnels: 0 })
     },
   })
 }

@@ -12,7 +12,7 @@ import {
   startUpstream,
   startWebSocketUpstream,
 } from '@postern/test-kit'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { gate, rawClient, startApp, using } from './behaviour.ts'
 
 describe('close()', () => {
@@ -217,6 +217,26 @@ describe('WebSockets when the gateway goes away', () => {
     again.send('still served')
     expect((await again.next()).data.toString()).toBe('still served')
     await again.close()
+  })
+
+  // It was told nothing, and cut ten seconds later as one that had been told and did not go.
+  test('drain() leaves another protocol alone for as long as it likes', async () => {
+    const upstream = await using(
+      startRawUpstream(async ({ socket, nextRequest }) => {
+        await nextRequest()
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n')
+        socket.on('data', (chunk) => socket.write(chunk))
+      }),
+    )
+    const app = await startApp({ to: upstream.url, upgrades: true })
+    const client = await rawClient(app.port, 'GET / HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: foo\r\n\r\n')
+    await client.has('\r\n\r\n')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    app.handler.drain()
+    vi.advanceTimersByTime(60_000)
+    vi.useRealTimers()
+    client.socket.write('still here')
+    await client.has('still here')
   })
 
   test('another protocol hears nothing it could not read, and is cut when the grace is over', async () => {
