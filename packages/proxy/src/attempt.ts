@@ -109,12 +109,12 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   }
 
   /** Ends the attempt as failed. Later reports of the transport are ignored. */
-  fail(type: FailureType, cause?: Error): void {
+  fail(type: FailureType, cause?: Error, side: FailureSide = sideOf(type)): void {
     if (this.done) return
     const failure: Failure = {
       type,
       phase: this.phase,
-      side: sideOf(type),
+      side,
       totalMs: performance.now() - this.startedAtMs,
       cause,
     }
@@ -209,6 +209,8 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   onError(cause: Error, type?: FailureType): void {
     if (this.done) return
     if (cause instanceof BodyLimitError) this.fail('http_request_error', cause)
+    // Whatever the connection says of it: no target pays for our own closing.
+    else if (this.#pool.destroyed) this.fail('destination_unavailable', cause, 'gateway')
     else if (cause instanceof BodySourceError) this.fail('client_body_incomplete', cause)
     else this.fail(type ?? failureTypeOf(cause, this.phase), cause)
   }

@@ -11,6 +11,8 @@ export interface Waiter {
 export class TargetPool {
   readonly upstream: Upstream
   inFlight = 0
+  /** True once its connections were cut by us. */
+  destroyed = false
   /** When a request last entered or left, in monotonic milliseconds. */
   usedAtMs = performance.now()
   readonly #max: number
@@ -102,7 +104,9 @@ export class TargetPools {
 
   /** Ends all connections, gently or at once. */
   async close(how: 'close' | 'destroy'): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.upstream[how]()))
+    const pools = [...this.#pools.values()]
+    if (how === 'destroy') for (const pool of pools) pool.destroyed = true
+    await Promise.all(pools.map((pool) => pool.upstream[how]()))
   }
 
   /** Runs when a pool is made, so that no timer is needed: pools go stale only where targets change. */

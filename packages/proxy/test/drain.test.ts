@@ -57,6 +57,8 @@ describe('close()', () => {
     await eventually(() => expect(upstream.sockets).toBe(0))
     expect(app.handler.stats.active).toBe(0)
     expect(upstream.requests.length).toBe(2)
+    // It was us who cut: no target pays for it.
+    expect(app.outcomes).toMatchObject([1, 2, 3].map(() => ({ type: 'destination_unavailable', side: 'gateway' })))
   })
 
   // Each that failed gave its place to the next, which failed at once and gave its place on, one inside the other.

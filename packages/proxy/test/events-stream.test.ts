@@ -93,7 +93,7 @@ describe('server-sent events', () => {
 
   test('the total timer, when it is on, ends them too', async () => {
     const { upstream } = await startEvents()
-    const app = await startApp({ to: upstream.url, proxy: { timeouts: { totalMs: 80 } } })
+    const app = await startApp({ to: upstream.url, proxy: { timeouts: { totalMs: 300 } } })
     const reply = await request(app.url)
     expect(reply).toMatchObject({ status: 200, complete: false })
     expect(app.exchanges[0]!.failure).toMatchObject({ type: 'deadline_exceeded', phase: 'body', side: 'gateway' })

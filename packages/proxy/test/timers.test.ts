@@ -74,13 +74,13 @@ describe('the headers timer', () => {
 
   test('does not run while the client still uploads', async () => {
     const upstream = await using(startUpstream())
-    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, headersMs: 80 } } })
+    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, headersMs: 400 } } })
     const body = new Readable({ read() {} })
     const replied = request(app.url, { method: 'POST', body })
     for (let i = 0; i < 8; i++) {
       body.push('x')
       await eventually(() => expect(upstream.last.body.length).toBe(i + 1))
-      await pause(25)
+      await pause(80)
     }
     body.push(null)
     expect(await replied).toMatchObject({ status: 200 })
@@ -119,12 +119,12 @@ describe('the body idle timer', () => {
       startUpstream(async (_req, res) => {
         for (let i = 0; i < 10; i++) {
           res.write('.')
-          await pause(20)
+          await pause(60)
         }
         res.end()
       }),
     )
-    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, bodyIdleMs: 120 } } })
+    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, bodyIdleMs: 400 } } })
     expect(await request(app.url)).toMatchObject({ text: '..........', complete: true })
   })
 
@@ -165,11 +165,11 @@ describe('the body idle timer', () => {
   // The hook of the app took its time; nobody was idle. The client was told 408.
   test('does not run while a hook of the app waits', async () => {
     const upstream = await using(startUpstream())
-    const onResponse = () => pause(150)
-    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, bodyIdleMs: 40 }, onResponse } })
+    const onResponse = () => pause(700)
+    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, bodyIdleMs: 300 }, onResponse } })
     expect(await request(app.url)).toMatchObject({ status: 200, complete: true })
-    const big = await using(startUpstream((_req, res) => void res.end(Buffer.alloc(4 << 20))))
-    const other = await startApp({ to: big.url, proxy: { timeouts: { ...FAR, bodyIdleMs: 40 }, onResponse } })
+    const big = await using(startUpstream((_req, res) => void res.end(Buffer.alloc(1 << 20))))
+    const other = await startApp({ to: big.url, proxy: { timeouts: { ...FAR, bodyIdleMs: 300 }, onResponse } })
     expect(await request(other.url)).toMatchObject({ status: 200, complete: true })
   })
 })
@@ -192,7 +192,7 @@ describe('the total timer', () => {
         res.once('close', () => clearInterval(timer))
       }),
     )
-    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, totalMs: 100 } } })
+    const app = await startApp({ to: upstream.url, proxy: { timeouts: { ...FAR, totalMs: 300 } } })
     expect(await request(app.url)).toMatchObject({ status: 200, complete: false })
     expect(app.exchanges[0]!.failure).toMatchObject({ type: 'deadline_exceeded', phase: 'body' })
   })

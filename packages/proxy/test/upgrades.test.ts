@@ -661,12 +661,12 @@ describe('ends that break', () => {
     const app = await startApp({
       to: upstream.url,
       upgrades: true,
-      proxy: { timeouts: { headersMs: 40, bodyIdleMs: 40, totalMs: 40 } },
+      proxy: { timeouts: { headersMs: 400, bodyIdleMs: 100, totalMs: 100 } },
     })
     const client = await rawClient(app.port, handshake('/', {}, 'foo'))
     await client.has('101')
     const later = gate()
-    setTimeout(later.open, 160)
+    setTimeout(later.open, 600)
     await later.promise
     client.socket.write('still here')
     await client.has('still here')
