@@ -9,7 +9,6 @@ import {
   isRefusal,
   type Lease,
   type Refusal,
-  type Selection,
   warnOnce,
 } from '@postern/contracts'
 import { type AttemptOwner, AttemptRun } from './attempt.ts'
@@ -52,7 +51,6 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
   #query = ''
   #relay: ResponseRelay | undefined = undefined
   #attempt: AttemptRun | undefined = undefined
-  #selection: Selection | undefined = undefined
   #transformedBody: Transform | undefined = undefined
   #totalTimer: NodeJS.Timeout | undefined = undefined
   #entered = false
@@ -258,15 +256,15 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
         this.body = undefined
       }
     }
-    this.#selection = ownSelection ?? this.exchange.selection
-    if (this.#selection === undefined) {
+    const selection = ownSelection ?? this.exchange.selection
+    if (selection === undefined) {
       this.#finish()
       const cure = 'proxy() needs a target: give it one, or mount balancer() before it'
       if (options.log === undefined) warnOnce('POSTERN_NO_TARGET', cure)
       this.#refuse('no_target', undefined, cure)
       return
     }
-    const lease = this.#selection.acquire()
+    const lease = selection.acquire()
     if (isRefusal(lease)) this.#refuseSelection(lease)
     else this.#startAttempt(lease)
   }

@@ -159,7 +159,7 @@ export function errorOf(failure: Failure, retryAfterMs: number): GatewayError {
   return problem(code, {
     message: `${type} in phase ${phase}${cause === undefined ? '' : `: ${cause.message}`}`,
     failure,
-    cause: cause,
+    cause,
     // The rest of that body will not come: nothing can follow it (RFC 9110 §15.5.9).
     closeConnection: code === 'request_timeout' || code === 'request_body_incomplete',
     headers:
