@@ -28,6 +28,7 @@ const target = v.strictObject({
   url: v.union([text, v.instance(URL)], 'not a URL'),
   id: v.optional(text),
   weight: v.optional(v.number('not a number from 0 to 1000000')),
+  tier: v.optional(v.number('not a whole number from 0 to 100')),
   socketPath: v.optional(text),
   tls: v.optional(tls),
   tags: v.optional(v.record(v.string(), v.string('not a string'), 'not an object')),

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { inspect } from 'node:util'
 import { exchangeFinished } from './channels.ts'
 import type { Failure } from './failure.ts'
+import type { Fallback } from './fallback.ts'
 import { warnOnce } from './log.ts'
 import { OutgoingEdits } from './outgoing.ts'
 import type { Selection } from './selection.ts'
@@ -37,9 +38,16 @@ export interface Deadline {
   remainingMs(): number
 }
 
+/**
+ * Why an attempt was made: `first` for the request itself; `stale` again, since the pooled connection was closed just as
+ * it was used; `retry` since the one before failed; `hedge` beside one that is taking long.
+ */
+export type AttemptKind = 'first' | 'stale' | 'retry' | 'hedge'
+
 /** One try at one target. Written by the proxy while it goes on; all times in milliseconds. */
 export interface Attempt {
   readonly target: Target
+  readonly kind: AttemptKind
   /** Start, in the monotonic milliseconds of {@link Exchange.receivedAtMs}. */
   readonly startedAtMs: number
   /** Waited for a place among the target's connections. */
@@ -90,7 +98,10 @@ export class Exchange {
   readonly outgoing: OutgoingEdits = new OutgoingEdits()
   /** Written by the proxy, one a try. */
   readonly attempts: Attempt[] = []
+  /** Written by whoever sets a limit to the whole exchange; everyone who waits asks it. */
   deadline: Deadline | undefined = undefined
+  /** Answers in place of an error of the gateway's own; see {@link offerFallback}. */
+  fallback: Fallback | undefined = undefined
   /** The failure that ended the exchange; undefined while all is well. */
   failure: Failure | undefined = undefined
   /** Set by `attachUpgrades()`; taken (set to undefined) by the proxy that opens the tunnel. */

@@ -33,6 +33,8 @@ export type FailureType =
   | 'queue_timeout'
   /** The deadline of the whole exchange ran out. */
   | 'deadline_exceeded'
+  /** Another attempt of the same exchange (hedging) was answered first, and this one was given up. Nobody's failure. */
+  | 'superseded'
   /** The client left before its answer was complete. Nobody's failure: it changes no health and no breaker. */
   | 'client_aborted'
   /** The client's upload stopped half way, or broke the framing it had announced. */
@@ -101,6 +103,7 @@ const STATUS: Record<FailureType, number> = {
   proxy_loop_detected: 508,
   queue_timeout: 503,
   deadline_exceeded: 504,
+  superseded: 502,
   client_aborted: 499,
   client_body_incomplete: 400,
   client_timeout: 408,

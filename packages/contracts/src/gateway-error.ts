@@ -84,7 +84,7 @@ type Next = (error?: unknown) => void
 /**
  * Ends the exchange with an error, in the way the middleware was told to.
  *
- * With nothing sent yet: a problem answer (`respond`), or `next(error)`. With the head already out nothing true can be
+ * With nothing sent yet: the fallback that a stage has offered, a problem answer (`respond`), or `next(error)`. With the head already out nothing true can be
  * said any more, and the connection is cut, so that the client sees it.
  *
  * @param next Express's; absent in a bare server, where `respond` always applies
@@ -101,6 +101,11 @@ export function failExchange(
   if (res.headersSent) {
     res.destroy()
     return
+  }
+  const { fallback } = exchange
+  if (fallback !== undefined) {
+    exchange.fallback = undefined
+    if (fallback.takeOver(error)) return
   }
   // Also where the app's own error handler writes the answer.
   if (error.closeConnection) res.shouldKeepAlive = false

@@ -6,10 +6,20 @@ export type { Clock } from './clock.ts'
 export { systemClock } from './clock.ts'
 export type { ConfigFault, SchemaIssue } from './config-error.ts'
 export { ConfigError, faultsOf, nearest, pathText } from './config-error.ts'
-export type { Attempt, Deadline, ExchangeObserver, Identity, MatchedRoute, UpgradeRequest } from './exchange.ts'
+export type {
+  Attempt,
+  AttemptKind,
+  Deadline,
+  ExchangeObserver,
+  Identity,
+  MatchedRoute,
+  UpgradeRequest,
+} from './exchange.ts'
 export { Exchange, exchangeOf } from './exchange.ts'
 export type { Answered, Failure, FailurePhase, FailureSide, FailureType, Outcome } from './failure.ts'
 export { FAILURE_TYPES, isFailure, statusOf } from './failure.ts'
+export type { Fallback, FallbackHandler, FallbackOffer } from './fallback.ts'
+export { offerFallback } from './fallback.ts'
 export type { ErrorMode, GatewayErrorOptions, ProblemDefinition } from './gateway-error.ts'
 export { failExchange, GatewayError, PROBLEM_PAGE, sendProblem } from './gateway-error.ts'
 export type { Logger } from './log.ts'

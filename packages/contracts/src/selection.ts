@@ -30,7 +30,13 @@ export interface Lease {
 
 /** Why no target could be leased. */
 export interface Refusal {
-  readonly reason: 'no_targets' | 'all_unhealthy' | 'circuit_open' | 'saturated'
+  readonly reason:
+    | 'no_targets'
+    | 'all_unhealthy'
+    | 'circuit_open'
+    | 'saturated'
+    /** The one target that the client is bound to cannot take it, and no other may. */
+    | 'target_gone'
   /** When it may be worth trying again, in milliseconds; becomes Retry-After. */
   readonly retryAfterMs?: number
 }

@@ -30,6 +30,11 @@ export interface TargetOptions {
   readonly id?: string
   /** Share of the traffic against the other targets, 0 to 1,000,000; 0 takes none. @default 1 */
   readonly weight?: number
+  /**
+   * Priority tier, 0 to 100: a target takes requests only while no target of a lower tier can, so that those of tier 1
+   * are the backups of tier 0. @default 0
+   */
+  readonly tier?: number
   /** Path of a Unix socket to connect to instead of the URL's host. */
   readonly socketPath?: string
   readonly tls?: TargetTls
@@ -48,6 +53,7 @@ export interface Target {
   /** Starts with `/` and does not end with one; empty when the URL has no path. */
   readonly basePath: string
   readonly weight: number
+  readonly tier: number
   readonly socketPath: string | undefined
   readonly tls: TargetTls | undefined
   readonly tags: Readonly<Record<string, string>>
@@ -88,6 +94,9 @@ export function createTarget(input: string | URL | TargetOptions, path = 'target
   const weight = options.weight ?? 1
   if (!(typeof weight === 'number' && weight >= 0 && weight <= 1_000_000))
     throw fault(`${path}.weight`, weight, 'use a number from 0 to 1000000')
+  const tier = options.tier ?? 0
+  if (!(Number.isInteger(tier) && tier >= 0 && tier <= 100))
+    throw fault(`${path}.tier`, tier, 'use a whole number from 0 to 100')
   const basePath = url.pathname.replace(/\/+$/, '')
   return Object.freeze({
     id: options.id ?? (socketPath !== undefined && text.startsWith('unix:') ? text : `${url.origin}${basePath}`),
@@ -96,6 +105,7 @@ export function createTarget(input: string | URL | TargetOptions, path = 'target
     secure: url.protocol === 'https:',
     basePath,
     weight,
+    tier,
     socketPath,
     tls: options.tls,
     tags: options.tags ?? NO_TAGS,

@@ -21,6 +21,7 @@ function start(options: LoggerOptions = {}) {
 function attempt(parts: Partial<Attempt> = {}): Attempt {
   return {
     target: createTarget({ url: 'http://10.0.0.1:3000', id: 'products-1' }),
+    kind: 'first',
     startedAtMs: 0,
     queueMs: 1,
     connectMs: 2,

@@ -1,5 +1,14 @@
 import type { Duplex } from 'node:stream'
-import type { Attempt, Failure, FailurePhase, FailureSide, FailureType, Lease, Target } from '@postern/contracts'
+import type {
+  Attempt,
+  AttemptKind,
+  Failure,
+  FailurePhase,
+  FailureSide,
+  FailureType,
+  Lease,
+  Target,
+} from '@postern/contracts'
 import { BodyLimitError, BodySourceError, type RequestBody } from './message/request-body.ts'
 import type { ResolvedProxyOptions } from './options.ts'
 import type { TargetPool, Waiter } from './target-pool.ts'
@@ -29,6 +38,7 @@ const MAX_INFORMATIONAL = 64
 export class AttemptRun implements Attempt, ResponseSink, Waiter {
   readonly target: Target
   readonly lease: Lease
+  readonly kind: AttemptKind
   readonly startedAtMs = performance.now()
   queueMs = 0
   connectMs = 0
@@ -56,9 +66,16 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   #timerDueMs = Number.POSITIVE_INFINITY
   #informational = 0
 
-  constructor(owner: AttemptOwner, lease: Lease, pool: TargetPool, timeouts: ResolvedProxyOptions['timeouts']) {
+  constructor(
+    owner: AttemptOwner,
+    lease: Lease,
+    kind: AttemptKind,
+    pool: TargetPool,
+    timeouts: ResolvedProxyOptions['timeouts'],
+  ) {
     this.target = lease.target
     this.lease = lease
+    this.kind = kind
     this.#owner = owner
     this.#pool = pool
     this.#timeouts = timeouts
@@ -309,6 +326,7 @@ function sideOf(type: FailureType): FailureSide {
     case 'connection_limit_reached':
     case 'queue_timeout':
     case 'deadline_exceeded':
+    case 'superseded':
     case 'proxy_internal_error':
     case 'proxy_loop_detected':
       return 'gateway'

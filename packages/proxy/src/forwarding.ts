@@ -271,7 +271,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
 
   #startAttempt(lease: Lease): void {
     const pool = this.#state.pools.of(lease.target)
-    const attempt = new AttemptRun(this, lease, pool, this.#state.options.timeouts)
+    const attempt = new AttemptRun(this, lease, this.fresh ? 'stale' : 'first', pool, this.#state.options.timeouts)
     this.#attempt = attempt
     this.exchange.attempts.push(attempt)
     this.path = joinPath(lease.target.basePath, this.#localPath) + this.#query

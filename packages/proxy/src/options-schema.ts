@@ -78,8 +78,9 @@ const targetObject = v.strictObject(
   {
     url: v.union([v.string(), v.instance(URL)], 'expected a URL'),
     id: v.optional(v.string('expected a string')),
-    // Its range is the target's own business.
+    // Their ranges are the target's own business.
     weight: v.optional(v.any()),
+    tier: v.optional(v.any()),
     socketPath: v.optional(v.string('expected the path of a socket')),
     tls: v.optional(tls),
     tags: v.optional(v.record(v.string(), v.string('expected a string'), 'expected an object of strings')),
