@@ -1,5 +1,5 @@
 import type { Client, Exchange, Failure } from '@postern/contracts'
-import { bytesIn, bytesOut, failureOf, responseHeader, timingsOf } from './facts.ts'
+import { bytesIn, bytesOut, decisiveAttempt, failureOf, responseHeader, timingsOf } from './facts.ts'
 import type { LogLevel } from './level.ts'
 import type { Redactor } from './redact/redactor.ts'
 import { bounded } from './text.ts'
@@ -150,7 +150,7 @@ export function entryOf(exchange: Exchange, state: RequestState, verdict: Verdic
     query: query === undefined ? undefined : bounded(query),
     host: host === '' ? undefined : bounded(redactor.host(host)),
     route: exchange.route?.id,
-    target: attempts.at(-1)?.target.id,
+    target: decisiveAttempt(attempts)?.target.id,
     status: verdict.status,
     bytesIn: bytesIn(exchange),
     bytesOut: bytesOut(exchange),

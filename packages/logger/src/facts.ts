@@ -11,9 +11,17 @@ export interface Timings {
   headersMs: number | undefined
 }
 
+/** The attempt that decided what the client got: the last that was not given up for another. */
+export function decisiveAttempt(attempts: readonly Attempt[]): Attempt | undefined {
+  for (let i = attempts.length - 1; i > 0; i--) {
+    if (attempts[i]!.failure?.type !== 'superseded') return attempts[i]
+  }
+  return attempts[0]
+}
+
 /** The failure that ended the exchange, or that of the last attempt; undefined when the last one was answered. */
 export function failureOf(exchange: Exchange): Failure | undefined {
-  return exchange.failure ?? exchange.attempts.at(-1)?.failure
+  return exchange.failure ?? decisiveAttempt(exchange.attempts)?.failure
 }
 
 /**
@@ -24,7 +32,7 @@ export function failureOf(exchange: Exchange): Failure | undefined {
  */
 export function finalStatus(exchange: Exchange, wasUpgrade: boolean): number {
   const { response, failure } = exchange
-  if (exchange.attempts.at(-1)?.status === 101) return 101
+  if (decisiveAttempt(exchange.attempts)?.status === 101) return 101
   if (response.writableFinished) return response.statusCode
   // Whoever opens a tunnel takes the raw connection from the exchange; the response then says nothing.
   if (wasUpgrade && exchange.upgrade === undefined && !response.headersSent && failure === undefined) return 101
@@ -53,7 +61,7 @@ export function bytesOut(exchange: Exchange): number | undefined {
 
 /** Queueing and connecting summed over all attempts, time to the response's head of the last; none without attempts. */
 export function timingsOf(attempts: readonly Attempt[]): Timings | undefined {
-  const last = attempts.at(-1)
+  const last = decisiveAttempt(attempts)
   if (last === undefined) return undefined
   if (attempts.length === 1) return last
   let queueMs = 0

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type {
   Attempt,
   AttemptKind,
+  Exchange,
   Failure,
   FailurePhase,
   FailureSide,
@@ -9,14 +10,17 @@ import type {
   Lease,
   Target,
 } from '@postern/contracts'
-import { BodyLimitError, BodySourceError, type RequestBody } from './message/request-body.ts'
+import { BodySource } from './message/body-source.ts'
+import { BodyLimitError, BodySourceError, RequestBody } from './message/request-body.ts'
 import type { ResolvedProxyOptions } from './options.ts'
 import type { TargetPool, Waiter } from './target-pool.ts'
-import { failureTypeOf } from './transport/failure-of.ts'
+import { failureTypeOf, sideOf } from './transport/failure-of.ts'
 import type { Flow, ResponseHeaders, ResponseSink, UpstreamRequest } from './transport/transport.ts'
 
-/** Whoever makes attempts and passes on what they bring. */
-export interface AttemptOwner extends UpstreamRequest {
+/** Whoever makes attempts and passes on what they bring; with it, what all attempts of an exchange send alike. */
+export interface AttemptOwner extends Omit<UpstreamRequest, 'path' | 'headers' | 'body' | 'fresh'> {
+  /** A head is later than one try should wait for it: true gives the attempt up, false lets it wait on. */
+  mayGiveUp(attempt: AttemptRun): boolean
   onAttemptInformational(status: number, headers: ResponseHeaders): void
   onAttemptHead(attempt: AttemptRun, status: number, headers: ResponseHeaders, statusText: string): void
   onAttemptData(attempt: AttemptRun, chunk: Buffer): void
@@ -35,7 +39,7 @@ const MAX_INFORMATIONAL = 64
  * One timer serves all phases. It is set for the first phase and asked what time it is when it fires: a phase whose end
  * is later than the timer's costs nothing to enter.
  */
-export class AttemptRun implements Attempt, ResponseSink, Waiter {
+export class AttemptRun implements Attempt, ResponseSink, UpstreamRequest, Waiter {
   readonly target: Target
   readonly lease: Lease
   readonly kind: AttemptKind
@@ -47,6 +51,12 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   status: number | undefined = undefined
   reused = false
   failure: Failure | undefined = undefined
+  readonly path: string
+  readonly headers: string[]
+  /** Its own reader of the client's body, so that one that failed unread leaves it whole. */
+  readonly body: RequestBody | Buffer | undefined
+  /** It took leave of the budget, which gets it back. */
+  isBudgeted = false
   /** True once a byte of a response has come. */
   answering = false
   phase: FailurePhase = 'queue'
@@ -58,6 +68,8 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   readonly #owner: AttemptOwner
   readonly #pool: TargetPool
   readonly #timeouts: ResolvedProxyOptions['timeouts']
+  /** Longest wait for a head while another try may follow; 0: as long as the timeouts allow. */
+  #perTryMs: number
   #flow: Flow | undefined = undefined
   #entered = false
   #held = false
@@ -72,6 +84,10 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     kind: AttemptKind,
     pool: TargetPool,
     timeouts: ResolvedProxyOptions['timeouts'],
+    path: string,
+    headers: string[],
+    body: BodySource | Buffer | undefined,
+    perTryMs: number,
   ) {
     this.target = lease.target
     this.lease = lease
@@ -79,7 +95,30 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     this.#owner = owner
     this.#pool = pool
     this.#timeouts = timeouts
+    this.#perTryMs = perTryMs
+    this.path = path
+    this.headers = headers
+    this.body = body instanceof BodySource ? body.open(this) : body
     this.#progressAtMs = this.startedAtMs
+  }
+
+  get exchange(): Exchange {
+    return this.#owner.exchange
+  }
+  get method(): string {
+    return this.#owner.method
+  }
+  get host(): string | undefined {
+    return this.#owner.host
+  }
+  get contentLength(): number | undefined {
+    return this.#owner.contentLength
+  }
+  get upgrade(): string | undefined {
+    return this.#owner.upgrade
+  }
+  get fresh(): boolean {
+    return this.kind === 'stale'
   }
 
   start(): void {
@@ -159,7 +198,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     const waited = now - this.startedAtMs - this.queueMs
     this.connectMs = Math.min(connectMs, waited)
     this.queueMs += waited - this.connectMs
-    this.#enterPhase(this.#owner.body === undefined ? 'headers' : 'request', now)
+    this.#enterPhase(this.body === undefined ? 'headers' : 'request', now)
   }
 
   onBodySent(): void {
@@ -236,7 +275,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     this.#entered = true
     this.queueMs = now - this.startedAtMs
     this.#enterPhase('connect', now)
-    this.#pool.upstream.dispatch(this.#owner, this)
+    this.#pool.upstream.dispatch(this, this)
   }
 
   #finish(totalMs: number, abort = false): void {
@@ -244,7 +283,10 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     this.totalMs = totalMs
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (abort) this.#flow?.abort()
+    if (abort) {
+      this.#flow?.abort()
+      if (this.body instanceof RequestBody) this.body.destroy()
+    }
     if (this.#entered) this.#pool.leave()
     else this.#pool.giveUp(this)
   }
@@ -258,7 +300,21 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
   /** When the present phase is over time, in monotonic milliseconds. */
   #dueMs(): number {
     const limit = this.#limitMs()
-    return limit === 0 ? Number.POSITIVE_INFINITY : this.#progressAtMs + limit
+    const due = limit === 0 ? Number.POSITIVE_INFINITY : this.#progressAtMs + limit
+    return this.#perTryMs === 0 ? due : Math.min(due, this.#tryDueMs())
+  }
+
+  /** When this try should have brought a head. The time that a client takes over its body is not the target's. */
+  #tryDueMs(): number {
+    switch (this.phase) {
+      case 'queue':
+      case 'connect':
+        return this.startedAtMs + this.#perTryMs
+      case 'headers':
+        return (this.body === undefined ? this.startedAtMs : this.#progressAtMs) + this.#perTryMs
+      default:
+        return Number.POSITIVE_INFINITY
+    }
   }
 
   #limitMs(): number {
@@ -291,8 +347,15 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
     this.#timer = undefined
     if (this.done) return
     const now = performance.now()
-    if (now < this.#dueMs() - 1) this.#watch(now)
-    else this.fail(this.#timeoutType())
+    if (now < this.#dueMs() - 1) {
+      this.#watch(now)
+      return
+    }
+    if (this.#perTryMs !== 0 && now >= this.#tryDueMs() - 1 && !this.#owner.mayGiveUp(this)) {
+      // No other try may follow: then this one has as long as any.
+      this.#perTryMs = 0
+      this.checkTime()
+    } else this.fail(this.#timeoutType())
   }
 
   #timeoutType(): FailureType {
@@ -305,7 +368,7 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
         return 'http_response_timeout'
       case 'request':
         // Held back: the upstream does not read. Otherwise the client does not send.
-        return (this.#owner.body as RequestBody).paused ? 'connection_write_timeout' : 'client_timeout'
+        return (this.body as RequestBody).paused ? 'connection_write_timeout' : 'client_timeout'
       default:
         return this.paused ? 'client_timeout' : 'connection_read_timeout'
     }
@@ -314,23 +377,4 @@ export class AttemptRun implements Attempt, ResponseSink, Waiter {
 
 function onTimer(attempt: AttemptRun): void {
   attempt.checkTime()
-}
-
-function sideOf(type: FailureType): FailureSide {
-  switch (type) {
-    case 'client_aborted':
-    case 'client_body_incomplete':
-    case 'client_timeout':
-    case 'http_request_error':
-      return 'client'
-    case 'connection_limit_reached':
-    case 'queue_timeout':
-    case 'deadline_exceeded':
-    case 'superseded':
-    case 'proxy_internal_error':
-    case 'proxy_loop_detected':
-      return 'gateway'
-    default:
-      return 'upstream'
-  }
 }

@@ -7,52 +7,40 @@ import {
   failExchange,
   GatewayError,
   isRefusal,
-  type Lease,
   type Refusal,
   warnOnce,
 } from '@postern/contracts'
-import { type AttemptOwner, AttemptRun } from './attempt.ts'
-import { attemptSettled } from './channels.ts'
+import type { AttemptRun } from './attempt.ts'
+import { Attempts, type AttemptsOwner } from './attempts.ts'
+import { limitExchange } from './deadline.ts'
 import { OutgoingRequestHead } from './hooks.ts'
-import { RequestBody } from './message/request-body.ts'
-import { cleanResponseHead, responseFault } from './message/response-head.ts'
-import { isRefusedPlan, planRequest } from './plan-request.ts'
-import { closingProblem, errorOf, type ProxyProblem, problem } from './problems.ts'
+import { BodySource } from './message/body-source.ts'
+import { cleanResponseHead } from './message/response-head.ts'
+import { isRefusedPlan, planRequest, type RequestPlan } from './plan-request.ts'
+import { closingProblem, errorOf, type ProxyProblem, problem, refusalError } from './problems.ts'
 import type { ProxyState } from './proxy-state.ts'
 import { feedTransform } from './request-transform.ts'
 import { type RelayOwner, ResponseRelay, relayInformational, rewriteHead } from './response-relay.ts'
-import { isStaleConnection } from './stale-connection.ts'
 import type { ResponseHeaders } from './transport/transport.ts'
 import { openTunnel } from './tunnel.ts'
 
 type Next = (error?: unknown) => void
 
 /**
- * One exchange on its way through the proxy: reads the request into a plan that no target has a part in, makes attempts
- * until one answers, and writes what comes back to the client.
+ * One exchange on its way through the proxy: reads the request into a plan that no target has a part in, has attempts
+ * made until one answers, and writes what comes back to the client.
  */
-export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
-  readonly exchange: Exchange
-  method: string
-  path = ''
-  headers: string[] = []
-  host: string | undefined = undefined
-  body: RequestBody | Buffer | undefined = undefined
-  contentLength: number | undefined = undefined
-  upgrade: string | undefined = undefined
-  fresh = false
+export class Forwarding implements AttemptsOwner, ExchangeObserver, RelayOwner {
+  readonly #exchange: Exchange
   readonly #state: ProxyState
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
   readonly #next: Next | undefined
-  #hasBody = false
-  /** Path without the target's base path, query apart. */
-  #localPath = ''
-  #query = ''
+  #plan: RequestPlan | undefined = undefined
   #relay: ResponseRelay | undefined = undefined
-  #attempt: AttemptRun | undefined = undefined
+  #attempts: Attempts | undefined = undefined
   #transformedBody: Transform | undefined = undefined
-  #totalTimer: NodeJS.Timeout | undefined = undefined
+  #deadlineTimer: NodeJS.Timeout | undefined = undefined
   #entered = false
   #done = false
 
@@ -64,11 +52,10 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     next: Next | undefined,
   ) {
     this.#state = state
-    this.exchange = exchange
+    this.#exchange = exchange
     this.#req = req
     this.#res = res
     this.#next = next
-    this.method = req.method ?? 'GET'
   }
 
   /** Reads the request and starts. Answers by itself whatever goes wrong. */
@@ -76,95 +63,85 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     try {
       this.#begin()
     } catch (error) {
-      this.#failInternally(error)
+      this.onInternalError(error)
     }
   }
 
   #begin(): void {
     const { options } = this.#state
-    const plan = planRequest(this.exchange, this.#req, options)
+    const plan = planRequest(this.#exchange, this.#req, options)
     if (isRefusedPlan(plan)) {
       this.#refuse(plan.problem, plan.detail, plan.message)
       return
     }
-    this.#localPath = plan.path
-    this.#query = plan.query
-    this.#hasBody = plan.hasBody
-    this.headers = plan.headers
-    this.host = plan.host
-    this.body = plan.bytes
-    this.contentLength = plan.contentLength
-    this.upgrade = plan.upgrade
+    this.#plan = plan
     this.#entered = true
     this.#state.enter()
-    this.exchange.observe(this)
-    if (options.timeouts.totalMs > 0 && plan.upgrade === undefined) {
-      this.#totalTimer = setTimeout(onTotalTimer, options.timeouts.totalMs, this)
+    this.#exchange.observe(this)
+    if (options.deadline !== undefined) limitExchange(this.#exchange, options.deadline)
+    const { deadline } = this.#exchange
+    if (deadline !== undefined && !this.#startTimer(deadline.remainingMs())) return
+    if (options.onRequest !== undefined) this.#callRequestHook(options.onRequest, plan)
+    else this.#send(plan)
+  }
+
+  /** @returns false when no time is left to begin */
+  #startTimer(remainingMs: number): boolean {
+    if (remainingMs <= 0) {
+      this.onDeadline()
+      return false
     }
-    if (options.onRequest !== undefined) this.#callRequestHook(options.onRequest)
-    else this.#send()
+    // More than a timer can hold counts as for ever.
+    if (remainingMs < 2 ** 31) this.#deadlineTimer = setTimeout(onDeadlineTimer, remainingMs, this)
+    return true
   }
 
-  /** Ends the exchange because its total time is over. @internal */
-  onTotalTimeout(): void {
-    if (this.#attempt !== undefined && !this.#attempt.done) this.#attempt.fail('deadline_exceeded')
-    else
-      this.#fail({
-        type: 'deadline_exceeded',
-        phase: 'queue',
-        side: 'gateway',
-        totalMs: this.#state.options.timeouts.totalMs,
-      })
+  /** Ends the exchange because its time is over. @internal */
+  onDeadline(): void {
+    this.#end('deadline_exceeded', 'gateway')
   }
 
-  onExchangeClosed(exchange: Exchange): void {
+  onExchangeClosed(): void {
     if (this.#done) return
-    if (this.#res.writableFinished) {
-      const attempt = this.#attempt
-      if (attempt === undefined || attempt.done) this.#finish()
-      // Otherwise the last byte went out just now, and the attempt ends in a moment.
-      else if (this.#relay?.begun !== true) this.#leave(attempt)
+    if (!this.#res.writableFinished) {
+      this.#end('client_aborted', 'client')
       return
     }
-    const attempt = this.#attempt
-    if (attempt !== undefined && !attempt.done) attempt.fail('client_aborted')
-    else {
-      exchange.failure ??= {
-        type: 'client_aborted',
-        phase: 'queue',
-        side: 'client',
-        totalMs: performance.now() - exchange.receivedAtMs,
-      }
-      this.#finish()
-    }
+    const attempts = this.#attempts
+    // The last byte went out just now, and the attempt ends in a moment.
+    if (attempts !== undefined && !attempts.current.done && this.#relay?.begun === true) return
+    // Otherwise somebody else has answered (a hook, a time-out of the app).
+    attempts?.abandon()
+    this.#finish()
   }
 
-  onAttemptInformational(status: number, headers: ResponseHeaders): void {
+  #end(type: 'deadline_exceeded' | 'client_aborted', side: 'gateway' | 'client'): void {
+    if (this.#attempts !== undefined) this.#attempts.end(type)
+    if (this.#done) return
+    this.onFailed({ type, phase: 'queue', side, totalMs: performance.now() - this.#exchange.receivedAtMs })
+  }
+
+  onInformational(status: number, headers: ResponseHeaders): void {
     relayInformational(this.#req, this.#res, status, headers)
   }
 
-  onAttemptHead(attempt: AttemptRun, status: number, headers: ResponseHeaders, statusText: string): void {
+  onHead(attempt: AttemptRun, status: number, headers: ResponseHeaders, statusText: string): void {
     const { options } = this.#state
-    const fault = responseFault(status, headers)
-    if (fault !== undefined) {
-      attempt.fail('http_protocol_error', new Error(`the response has ${fault}`))
-      return
-    }
-    if (options.fallthrough?.has(status) && this.#next !== undefined && !this.#hasBody) {
-      this.#discard(attempt)
+    if (options.fallthrough?.has(status) && this.#next !== undefined && !this.#plan!.hasBody) {
+      this.#attempts!.abandon()
+      this.#finish()
       this.#next()
       return
     }
-    this.#relay = new ResponseRelay(options, this.exchange, this)
+    this.#relay = new ResponseRelay(options, this.#exchange, this)
     this.#relay.head(attempt, status, headers, statusText)
   }
 
-  onAttemptData(attempt: AttemptRun, chunk: Buffer): void {
+  onData(attempt: AttemptRun, chunk: Buffer): void {
     this.#relay!.data(chunk, attempt)
   }
 
-  onAttemptEnd(attempt: AttemptRun, trailers: ResponseHeaders): void {
-    this.#settleAnswered(attempt)
+  onEnd(attempt: AttemptRun, trailers: ResponseHeaders): void {
     this.#relay!.end(trailers, attempt)
   }
 
@@ -172,55 +149,46 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     this.#finish()
   }
 
-  onAnsweredByHook(attempt: AttemptRun): void {
-    this.#discard(attempt)
+  onAnsweredByHook(): void {
+    this.#attempts!.abandon()
+    this.#finish()
   }
 
-  onAttemptUpgrade(attempt: AttemptRun, received: ResponseHeaders, socket: Duplex, head: Buffer): void {
-    const upgrade = this.exchange.upgrade!
-    this.exchange.upgrade = undefined
+  onUpgrade(attempt: AttemptRun, received: ResponseHeaders, socket: Duplex, head: Buffer): void {
+    // What began as an exchange has become a connection: it lives as long as both ends want.
+    clearTimeout(this.#deadlineTimer)
+    const exchange = this.#exchange
+    const upgrade = exchange.upgrade!
+    exchange.upgrade = undefined
     const { headers } = cleanResponseHead(101, received)
-    rewriteHead(this.#state.options, this.exchange, attempt, headers)
-    openTunnel(this.#state.tunnels, this.exchange, upgrade, headers, socket, head, (type) => {
+    rewriteHead(this.#state.options, exchange, attempt, headers)
+    openTunnel(this.#state.tunnels, exchange, upgrade, headers, socket, head, (type) => {
       if (type === undefined) {
-        attempt.onTunnelClosed()
-        this.#settleAnswered(attempt)
+        this.#attempts!.closeTunnel(attempt)
         this.#finish()
       } else attempt.fail(type)
-      this.exchange.close()
+      exchange.close()
     })
   }
 
-  onAttemptFailed(attempt: AttemptRun, failure: Failure): void {
-    if (!this.fresh && !this.exchange.closed && isStaleConnection(attempt, failure, this)) {
-      if (attemptSettled.hasSubscribers) attemptSettled.publish({ exchange: this.exchange, attempt, outcome: failure })
-      this.fresh = true
-      this.#startAttempt(attempt.lease)
-      return
-    }
-    this.#settle(attempt, failure)
-    this.#fail(failure)
-  }
+  // Sending
 
-  // Attempts
-
-  #callRequestHook(hook: NonNullable<ProxyState['options']['onRequest']>): void {
-    const request = new OutgoingRequestHead(this.method, this.#localPath + this.#query, this.headers)
+  #callRequestHook(hook: NonNullable<ProxyState['options']['onRequest']>, plan: RequestPlan): void {
+    const request = new OutgoingRequestHead(plan.method, plan.path + plan.query, plan.headers)
     const go = (): void => {
-      if (this.#done || this.exchange.closed) return
+      if (this.#done || this.#exchange.closed) return
       if (this.#res.writableEnded || this.#res.headersSent) return
-      this.method = request.method
       const mark = request.path.indexOf('?')
-      this.#localPath = mark === -1 ? request.path : request.path.slice(0, mark)
-      this.#query = mark === -1 ? '' : request.path.slice(mark)
+      const path = mark === -1 ? request.path : request.path.slice(0, mark)
+      const query = mark === -1 ? '' : request.path.slice(mark)
       try {
-        this.#send(request)
+        this.#send({ ...plan, method: request.method, path, query }, request)
       } catch (error) {
-        this.#failInternally(error)
+        this.onInternalError(error)
       }
     }
     try {
-      const result = hook(this.exchange, request)
+      const result = hook(this.#exchange, request)
       if (result === undefined) go()
       else result.then(go, (error: unknown) => this.onHookFailed(error))
     } catch (error) {
@@ -228,7 +196,7 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     }
   }
 
-  #send(request?: OutgoingRequestHead): void {
+  #send(plan: RequestPlan, request?: OutgoingRequestHead): void {
     const { options, ownSelection } = this.#state
     if (this.#state.closed) {
       // A hook took longer than the grace of close().
@@ -236,27 +204,20 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       failExchange(this.#req, this.#res, closingProblem(), options.errors, this.#next)
       return
     }
-    if (options.transformRequest !== undefined && this.#hasBody) {
+    if (options.transformRequest !== undefined && plan.hasBody) {
       try {
-        const head = request ?? new OutgoingRequestHead(this.method, this.#localPath + this.#query, this.headers)
-        this.#transformedBody = options.transformRequest(this.exchange, head)
+        const head = request ?? new OutgoingRequestHead(plan.method, plan.path + plan.query, plan.headers)
+        this.#transformedBody = options.transformRequest(this.#exchange, head)
       } catch (error) {
         this.onHookFailed(error)
         return
       }
       if (this.#transformedBody !== undefined) {
-        this.contentLength = undefined
-        const fail = (error: Error): void => this.#attempt?.fail('proxy_internal_error', error)
-        feedTransform(
-          this.#transformedBody,
-          Buffer.isBuffer(this.body) ? this.body : this.#req,
-          options.maxTransformBytes,
-          fail,
-        )
-        this.body = undefined
+        const fail = (error: Error): void => this.#attempts?.end('proxy_internal_error', error)
+        feedTransform(this.#transformedBody, plan.bytes ?? this.#req, options.maxTransformBytes, fail)
       }
     }
-    const selection = ownSelection ?? this.exchange.selection
+    const selection = ownSelection ?? this.#exchange.selection
     if (selection === undefined) {
       this.#finish()
       const cure = 'proxy() needs a target: give it one, or mount balancer() before it'
@@ -265,81 +226,67 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       return
     }
     const lease = selection.acquire()
-    if (isRefusal(lease)) this.#refuseSelection(lease)
-    else this.#startAttempt(lease)
-  }
-
-  #startAttempt(lease: Lease): void {
-    const pool = this.#state.pools.of(lease.target)
-    const attempt = new AttemptRun(this, lease, this.fresh ? 'stale' : 'first', pool, this.#state.options.timeouts)
-    this.#attempt = attempt
-    this.exchange.attempts.push(attempt)
-    this.path = joinPath(lease.target.basePath, this.#localPath) + this.#query
-    if (this.#hasBody && !Buffer.isBuffer(this.body)) this.#openBody(attempt)
-    attempt.start()
-  }
-
-  /** Each attempt reads the client's body through its own reader, so that one that failed unread leaves it whole. */
-  #openBody(attempt: AttemptRun): void {
-    const limit = this.#state.options.maxRequestBodyBytes
-    this.body = new RequestBody(this.#transformedBody ?? this.#req, this.exchange, limit, attempt)
-  }
-
-  #settleAnswered(attempt: AttemptRun): void {
-    const { status = 0, headersMs = 0, totalMs = 0 } = attempt
-    this.#settle(attempt, { status, headersMs, totalMs })
-  }
-
-  /** Leaves the rest of a response unread. */
-  #discard(attempt: AttemptRun): void {
-    if (!attempt.done) {
-      attempt.discard()
-      this.#settleAnswered(attempt)
-    }
-    this.#finish()
-  }
-
-  /** Somebody else has answered (a hook, a time-out of the app): what the attempt would bring is of no use. */
-  #leave(attempt: AttemptRun): void {
-    if (attempt.status !== undefined) {
-      this.#discard(attempt)
+    if (isRefusal(lease)) {
+      this.onRefused(lease)
       return
     }
-    const { phase } = attempt
-    attempt.discard()
-    this.#settle(attempt, { type: 'client_aborted', phase, side: 'client', totalMs: attempt.totalMs! })
-    this.#finish()
+    const transformed = this.#transformedBody !== undefined
+    const message = {
+      method: plan.method,
+      path: plan.path,
+      query: plan.query,
+      headers: plan.headers,
+      host: plan.host,
+      body: this.#body(plan),
+      contentLength: transformed ? undefined : plan.contentLength,
+      upgrade: plan.upgrade,
+    }
+    this.#attempts = new Attempts(this, this.#state, this.#exchange, message, selection, lease)
+    this.#attempts.start()
   }
 
-  #settle(attempt: AttemptRun, outcome: Parameters<Lease['settle']>[0]): void {
-    attempt.lease.settle(outcome)
-    if (attemptSettled.hasSubscribers) attemptSettled.publish({ exchange: this.exchange, attempt, outcome })
+  #body(plan: RequestPlan): BodySource | Buffer | undefined {
+    const stream = this.#transformedBody
+    const { mirror, options } = this.#state
+    const isStream = plan.hasBody && (stream !== undefined || plan.bytes === undefined)
+    const copy = mirror?.begin(this.#exchange, {
+      method: plan.method,
+      path: plan.path + plan.query,
+      headers: plan.headers,
+      body: isStream ? 'stream' : plan.bytes,
+      contentLength: stream === undefined ? plan.contentLength : undefined,
+      upgrade: plan.upgrade,
+    })
+    if (!isStream) return plan.bytes
+    return new BodySource(
+      stream ?? this.#req,
+      this.#exchange,
+      options.maxRequestBodyBytes,
+      this.#state.replayBytes(plan),
+      copy,
+    )
   }
 
   // Ends
 
   #refuse(code: ProxyProblem, detail?: string, message?: string): void {
     if (code === 'proxy_loop') {
-      this.#fail({ type: 'proxy_loop_detected', phase: 'queue', side: 'gateway', totalMs: 0 })
+      this.onFailed({ type: 'proxy_loop_detected', phase: 'queue', side: 'gateway', totalMs: 0 })
       return
     }
     // A request that is refused for its form may be followed by bytes that are not what they seem.
     const closeConnection = /^(?:bad_|unsupported_|too_many_headers$)/.test(code)
     const error = problem(code, { detail, message, closeConnection })
-    if (message !== undefined) this.#state.options.log?.error({ requestId: this.exchange.id, code }, message)
+    if (message !== undefined) this.#state.options.log?.error({ requestId: this.#exchange.id, code }, message)
     failExchange(this.#req, this.#res, error, this.#state.options.errors, this.#next)
   }
 
-  #refuseSelection(refusal: Refusal): void {
-    const failure: Failure = { type: 'destination_unavailable', phase: 'queue', side: 'gateway', totalMs: 0 }
-    this.#fail(failure, refusal.retryAfterMs)
-  }
-
   /** A fault of ours, or of a function that the options or a selection gave: it ends this exchange and no other. */
-  #failInternally(error: unknown): void {
+  onInternalError(error: unknown): void {
+    this.#attempts?.abandon()
     this.#finish()
     const { options } = this.#state
-    options.log?.error({ requestId: this.exchange.id, err: error }, 'proxy: internal error')
+    options.log?.error({ requestId: this.#exchange.id, err: error }, 'proxy: internal error')
     const answer = problem('internal_error', { message: String(error), cause: error })
     failExchange(this.#req, this.#res, answer, options.errors, this.#next)
   }
@@ -348,9 +295,9 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     // The exchange was over before the hook was: there is nobody left to tell.
     if (this.#done) return
     const known = error instanceof GatewayError ? error : undefined
-    if (this.#attempt === undefined) this.#finish()
-    else this.#discard(this.#attempt)
-    this.#state.options.log?.error({ requestId: this.exchange.id, err: error }, 'proxy: a hook failed')
+    this.#attempts?.abandon()
+    this.#finish()
+    this.#state.options.log?.error({ requestId: this.#exchange.id, err: error }, 'proxy: a hook failed')
     failExchange(
       this.#req,
       this.#res,
@@ -360,9 +307,18 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     )
   }
 
-  #fail(failure: Failure, retryAfterMs = 1000): void {
+  onFailed(failure: Failure): void {
+    this.#failWith(errorOf(failure))
+  }
+
+  onRefused(refusal: Refusal): void {
+    this.#failWith(refusalError(refusal))
+  }
+
+  #failWith(error: GatewayError): void {
     if (this.#done) return
-    this.exchange.failure ??= failure
+    const failure = error.failure!
+    this.#exchange.failure ??= failure
     this.#finish()
     const { options } = this.#state
     if (failure.type === 'client_aborted') {
@@ -371,8 +327,8 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
     }
     options.log?.warn(
       {
-        requestId: this.exchange.id,
-        target: this.#attempt?.target.id,
+        requestId: this.#exchange.id,
+        target: this.#attempts?.current.target.id,
         failure: failure.type,
         phase: failure.phase,
         err: failure.cause,
@@ -386,14 +342,13 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
       else this.#res.destroy()
       return
     }
-    const error = errorOf(failure, retryAfterMs)
     failExchange(this.#req, this.#res, error, options.errors, this.#next)
   }
 
   #finish(): void {
     if (this.#done) return
     this.#done = true
-    clearTimeout(this.#totalTimer)
+    clearTimeout(this.#deadlineTimer)
     if (this.#transformedBody !== undefined && !this.#transformedBody.readableEnded) {
       // What still comes of the client's body is dropped, so that it does not stand before the next request.
       this.#req.unpipe(this.#transformedBody).resume()
@@ -403,11 +358,6 @@ export class Forwarding implements AttemptOwner, ExchangeObserver, RelayOwner {
   }
 }
 
-function onTotalTimer(forwarding: Forwarding): void {
-  forwarding.onTotalTimeout()
-}
-
-function joinPath(basePath: string, path: string): string {
-  if (basePath === '') return path
-  return path === '/' ? basePath : basePath + path
+function onDeadlineTimer(forwarding: Forwarding): void {
+  forwarding.onDeadline()
 }

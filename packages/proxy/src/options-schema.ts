@@ -1,48 +1,20 @@
 import type { Logger } from '@postern/contracts'
 import * as v from 'valibot'
+import { deadlineEntries } from './deadline.ts'
 import type { BodyTransforms, RequestHook, ResponseHook } from './hooks.ts'
-import { isHopByHopResponse } from './message/header-names.ts'
+import { mirrorSchema } from './mirror/options.ts'
+import { budgetSchema, hedgingSchema, retriesSchema } from './retry/options.ts'
+import {
+  callable,
+  headerName,
+  headerRecord,
+  MAX_TIMER_MS,
+  targetInput,
+  targetObject,
+  tls,
+  whole,
+} from './schema-parts.ts'
 import type { Transport } from './transport/transport.ts'
-
-const MAX_TIMER = 2 ** 31 - 1
-
-function whole(min: number, max: number) {
-  const wanted = `expected a whole number from ${min} to ${max}`
-  return v.optional(v.pipe(v.number(wanted), v.integer(wanted), v.minValue(min, wanted), v.maxValue(max, wanted)))
-}
-
-function callable<T>(wanted: string) {
-  return v.optional(v.custom<T>((value) => typeof value === 'function', `expected ${wanted}`))
-}
-
-const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-const headerName = v.pipe(v.string('expected a header name'), v.regex(TOKEN, 'not a header name'))
-const headerValue = v.pipe(
-  v.string('expected a string'),
-  v.regex(FIELD_VALUE, 'not a header value: control characters'),
-)
-const headerRecord = v.optional(
-  v.pipe(
-    v.record(headerName, headerValue, 'expected an object of header names to values'),
-    v.rawCheck(({ dataset, addIssue }) => {
-      if (!dataset.typed) return
-      for (const [key, value] of Object.entries(dataset.value)) {
-        if (!isFraming(key)) continue
-        const path = [{ type: 'object', origin: 'value', input: dataset.value, key, value }] as const
-        addIssue({
-          message: 'belongs to the framing of each connection, which the proxy writes itself',
-          path: [path[0]],
-        })
-      }
-    }),
-  ),
-)
-/** Fields that say where a message ends or how its connection is used: an edit would break what they describe. */
-function isFraming(name: string): boolean {
-  const lower = name.toLowerCase()
-  return lower === 'content-length' || isHopByHopResponse(lower)
-}
 
 const headerEdits = v.optional(
   v.strictObject({
@@ -61,45 +33,23 @@ function isPathPrefix(value: unknown): boolean {
   return typeof value === 'string' && (value === '' || /^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/.test(value))
 }
 
-const pem = v.custom<string | Buffer>(
-  (value) => typeof value === 'string' || Buffer.isBuffer(value),
-  'expected PEM text or a Buffer',
-)
-
-const tls = v.strictObject({
-  ca: v.optional(v.union([pem, v.array(pem)], 'expected PEM text, a Buffer, or a list of them')),
-  cert: v.optional(pem),
-  key: v.optional(pem),
-  passphrase: v.optional(v.string('expected a string')),
-  servername: v.optional(v.string('expected a host name')),
-  rejectUnauthorized: v.optional(v.boolean('expected true or false')),
-})
-const targetObject = v.strictObject(
-  {
-    url: v.union([v.string(), v.instance(URL)], 'expected a URL'),
-    id: v.optional(v.string('expected a string')),
-    // Their ranges are the target's own business.
-    weight: v.optional(v.any()),
-    tier: v.optional(v.any()),
-    socketPath: v.optional(v.string('expected the path of a socket')),
-    tls: v.optional(tls),
-    tags: v.optional(v.record(v.string(), v.string('expected a string'), 'expected an object of strings')),
-  },
-  'expected a URL or { url, … }',
-)
-
 const entries = {
-  target: v.optional(v.lazy((input) => (typeof input === 'string' || input instanceof URL ? v.any() : targetObject))),
+  target: v.optional(targetInput),
   tls: v.optional(tls),
   timeouts: v.optional(
     v.strictObject({
-      queueMs: whole(0, MAX_TIMER),
-      connectMs: whole(0, MAX_TIMER),
-      headersMs: whole(0, MAX_TIMER),
-      bodyIdleMs: whole(0, MAX_TIMER),
-      totalMs: whole(0, MAX_TIMER),
+      queueMs: whole(0, MAX_TIMER_MS),
+      connectMs: whole(0, MAX_TIMER_MS),
+      headersMs: whole(0, MAX_TIMER_MS),
+      bodyIdleMs: whole(0, MAX_TIMER_MS),
+      totalMs: whole(0, MAX_TIMER_MS),
     }),
   ),
+  deadline: v.optional(v.strictObject({ header: deadlineEntries.header, forward: deadlineEntries.forward })),
+  retries: v.optional(v.lazy((input) => (input === false ? v.literal(false) : retriesSchema))),
+  retryBudget: v.optional(budgetSchema),
+  hedging: v.optional(v.lazy((input) => (typeof input === 'boolean' ? v.boolean() : hedgingSchema))),
+  mirror: mirrorSchema,
   connections: v.optional(
     v.strictObject({ max: whole(1, 100_000), maxQueued: whole(0, 100_000), keepAliveMs: whole(1, 600_000) }),
   ),
@@ -185,11 +135,20 @@ const entries = {
 /** Everything that `proxy()` takes. */
 export const optionsSchema = v.strictObject(entries)
 
+/** Options of options whose schema is not seen from outside. */
+const NESTED: Readonly<Record<string, object>> = {
+  retries: retriesSchema.entries,
+  retryBudget: budgetSchema.entries,
+  hedging: hedgingSchema.entries,
+}
+
 /** Known keys at a path, for "did you mean". */
 export function knownKeys(path: readonly (string | number)[]): readonly string[] {
   if (path.length === 0) return Object.keys(entries)
   if (path.at(-1) === 'tls') return Object.keys(tls.entries)
-  if (path[0] === 'target') return Object.keys(targetObject.entries)
-  const nested = (entries as Record<string, { wrapped?: { entries?: object } }>)[String(path[0])]?.wrapped?.entries
+  if (path.at(-1) === 'target') return Object.keys(targetObject.entries)
+  const first = String(path[0])
+  const wrapped = (entries as Record<string, { wrapped?: { entries?: object } }>)[first]?.wrapped?.entries
+  const nested = NESTED[first] ?? wrapped
   return path.length === 1 && nested !== undefined ? Object.keys(nested) : []
 }

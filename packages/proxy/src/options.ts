@@ -12,11 +12,22 @@ import {
   type TargetTls,
 } from '@postern/contracts'
 import * as v from 'valibot'
+import { type DeadlineOptions, type ResolvedDeadline, resolveDeadline } from './deadline.ts'
 import type { BodyTransforms, RequestHook, ResponseHook } from './hooks.ts'
 import { type HeaderEdits, headerEditList } from './message/edits.ts'
 import type { ForwardedStyle } from './message/forwarded.ts'
 import type { CookieEdits, LocationPolicy } from './message/rewrite.ts'
+import { type MirrorOptions, type ResolvedMirrorOptions, resolveMirror } from './mirror/options.ts'
 import { knownKeys, optionsSchema } from './options-schema.ts'
+import {
+  type HedgingOptions,
+  type ResolvedHedging,
+  type ResolvedRetries,
+  type RetryBudgetOptions,
+  type RetryOptions,
+  resolveHedging,
+  resolveRetries,
+} from './retry/options.ts'
 import type { Transport } from './transport/transport.ts'
 import { undiciTransport } from './transport/undici.ts'
 
@@ -59,6 +70,22 @@ export interface ProxyOptions {
   /** TLS towards the target of `target`; a target's own `tls` comes first. */
   readonly tls?: TargetTls
   readonly timeouts?: ProxyTimeouts
+  /**
+   * A header that carries the time an exchange has left: from the caller, whose word only shortens `timeouts.totalMs`, and
+   * on to the upstream. For a limit that queues before the proxy share, mount `deadline()` there. @default none
+   */
+  readonly deadline?: Omit<DeadlineOptions, 'ms'>
+  /**
+   * Further tries of requests that failed. Requests that may not be carried out twice are only tried again where nothing of
+   * them was sent. @default false: one try, but for a pooled connection that the upstream closed as it was used
+   */
+  readonly retries?: RetryOptions | false
+  /** Bounds retries and hedges together, whatever their number a request. */
+  readonly retryBudget?: RetryBudgetOptions
+  /** `true` takes the defaults. Costs a further request for the slowest answers. @default false */
+  readonly hedging?: HedgingOptions | boolean
+  /** Sends copies of requests to another target, whose answers nobody gets. @default none */
+  readonly mirror?: MirrorOptions
   readonly connections?: ProxyConnections
   /** Offer HTTP/2 to https targets; they choose by ALPN. @default false */
   readonly allowH2?: boolean
@@ -119,6 +146,11 @@ export interface ProxyOptions {
 export interface ResolvedProxyOptions {
   readonly target: Target | undefined
   readonly timeouts: Required<ProxyTimeouts>
+  readonly deadline: ResolvedDeadline | undefined
+  readonly retries: ResolvedRetries | undefined
+  readonly retryBudget: RetryBudgetOptions
+  readonly hedging: ResolvedHedging | undefined
+  readonly mirror: ResolvedMirrorOptions | undefined
   readonly connections: Required<ProxyConnections>
   readonly allowH2: boolean
   readonly transport: Transport
@@ -185,6 +217,7 @@ export function resolveOptions(input: string | URL | ProxyOptions = {}): Resolve
       })
     }
   }
+  const mirror = resolveMirror(options.mirror, faults)
   const transport = options.transport ?? undiciTransport()
   if (options.allowH2 === true && transport.features?.http2 === false) {
     faults.push({
@@ -196,6 +229,7 @@ export function resolveOptions(input: string | URL | ProxyOptions = {}): Resolve
   }
   if (faults.length > 0) throw new ConfigError('proxy()', faults)
   const { timeouts = {}, connections = {}, transforms = {} } = options
+  const totalMs = timeouts.totalMs ?? 0
   return Object.freeze({
     target,
     timeouts: Object.freeze({
@@ -203,8 +237,16 @@ export function resolveOptions(input: string | URL | ProxyOptions = {}): Resolve
       connectMs: timeouts.connectMs ?? 5_000,
       headersMs: timeouts.headersMs ?? 30_000,
       bodyIdleMs: timeouts.bodyIdleMs ?? 60_000,
-      totalMs: timeouts.totalMs ?? 0,
+      totalMs,
     }),
+    deadline:
+      totalMs === 0 && options.deadline === undefined
+        ? undefined
+        : resolveDeadline({ ...options.deadline, ...(totalMs === 0 ? null : { ms: totalMs }) }),
+    retries: resolveRetries(options.retries),
+    retryBudget: Object.freeze({ ...options.retryBudget }),
+    hedging: resolveHedging(options.hedging),
+    mirror,
     connections: Object.freeze({
       max: connections.max ?? 1_024,
       maxQueued: connections.maxQueued ?? 1_024,

@@ -10,6 +10,7 @@ import { upgradeFault } from './upgrade-request.ts'
 
 /** The upstream request as far as it depends on no target. */
 export interface RequestPlan {
+  readonly method: string
   /** Without the target's base path, query apart. */
   readonly path: string
   /** With its `?`, or empty. */
@@ -70,6 +71,7 @@ export function planRequest(
   if (outgoing.path !== undefined) path = outgoing.path
   else if (options.rewritePath !== undefined) path = options.rewritePath(path)
   return {
+    method: req.method ?? 'GET',
     path,
     query: outgoing.query === undefined ? local.query : editQuery(local.query, outgoing.query),
     headers,

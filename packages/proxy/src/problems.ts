@@ -1,4 +1,4 @@
-import type { Failure, FailureType, GatewayErrorOptions, ProblemDefinition } from '@postern/contracts'
+import type { Failure, FailureType, GatewayErrorOptions, ProblemDefinition, Refusal } from '@postern/contracts'
 import { GatewayError, statusOf } from '@postern/contracts'
 
 /** The problem codes of this package; each has its page in docs/problems.md. */
@@ -78,6 +78,11 @@ export const PROXY_PROBLEMS = {
     title: 'No upstream available',
     detail: 'No upstream can take the request at the moment. Try again later.',
   },
+  circuit_open: {
+    status: 503,
+    title: 'Circuit open',
+    detail: 'The service is failing and is left alone for a moment. Try again later.',
+  },
   upstream_busy: {
     status: 503,
     title: 'Upstream busy',
@@ -102,6 +107,11 @@ export const PROXY_PROBLEMS = {
     status: 408,
     title: 'Request timed out',
     detail: 'The request body did not arrive in time.',
+  },
+  fault_injected: {
+    status: 503,
+    title: 'Fault injected',
+    detail: 'The gateway refused the request on purpose, as part of a test or a drill.',
   },
   proxy_closing: {
     status: 503,
@@ -153,7 +163,7 @@ export function problemOf(type: FailureType): ProxyProblem {
 }
 
 /** What a failure is told as. */
-export function errorOf(failure: Failure, retryAfterMs: number): GatewayError {
+export function errorOf(failure: Failure): GatewayError {
   const { type, phase, cause } = failure
   const code = cause?.name === 'BodyLimitError' ? 'body_too_large' : problemOf(type)
   return problem(code, {
@@ -162,9 +172,21 @@ export function errorOf(failure: Failure, retryAfterMs: number): GatewayError {
     cause,
     // The rest of that body will not come: nothing can follow it (RFC 9110 §15.5.9).
     closeConnection: code === 'request_timeout' || code === 'request_body_incomplete',
-    headers:
-      code === 'no_upstream' || code === 'upstream_busy'
-        ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }
-        : undefined,
+    headers: code === 'no_upstream' || code === 'upstream_busy' ? retryAfter(1_000) : undefined,
   })
+}
+
+/** What it is told as that no target takes the request. */
+export function refusalError(refusal: Refusal): GatewayError {
+  const { reason, retryAfterMs = 1_000 } = refusal
+  const type = reason === 'saturated' ? 'connection_limit_reached' : 'destination_unavailable'
+  return problem(reason === 'circuit_open' ? 'circuit_open' : problemOf(type), {
+    message: `no target takes the request: ${reason}`,
+    failure: { type, phase: 'queue', side: 'gateway', totalMs: 0 },
+    headers: retryAfter(retryAfterMs),
+  })
+}
+
+function retryAfter(ms: number): Readonly<Record<string, string>> {
+  return { 'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))) }
 }

@@ -1,6 +1,12 @@
 import type { Lease, Selection, Target } from '@postern/contracts'
+import { Mirror } from './mirror/mirror.ts'
 import type { ResolvedProxyOptions } from './options.ts'
+import type { RequestPlan } from './plan-request.ts'
+import { RetryBudget } from './retry/budget.ts'
+import { Latencies } from './retry/latencies.ts'
+import { isRepeatable } from './retry/policy.ts'
 import { TargetPools } from './target-pool.ts'
+import { undiciTransport } from './transport/undici.ts'
 import { Tunnels } from './tunnel.ts'
 
 /** What the exchanges of one proxy share. */
@@ -10,6 +16,13 @@ export class ProxyState {
   readonly tunnels = new Tunnels()
   /** The selection of one that a proxy with a target has; undefined: the exchange's is used. */
   readonly ownSelection: Selection | undefined
+  readonly mirror: Mirror | undefined
+  /** For retries and hedges together. */
+  readonly budget: RetryBudget
+  /** Times to the latest heads; only where the delay of a hedge is measured. */
+  readonly latencies: Latencies | undefined
+  /** Further attempts that were made. */
+  readonly counts = { retry: 0, hedge: 0 }
   /** Exchanges under way, tunnels included. */
   active = 0
   closing = false
@@ -20,17 +33,26 @@ export class ProxyState {
   constructor(options: ResolvedProxyOptions) {
     this.options = options
     this.ownSelection = options.target === undefined ? undefined : new SelectionOfOne(options.target)
-    this.pools = new TargetPools(
-      options.transport,
-      {
-        maxConnections: options.connections.max,
-        connectMs: options.timeouts.connectMs,
-        keepAliveMs: options.connections.keepAliveMs,
-        maxResponseHeaderBytes: options.maxResponseHeaderBytes,
-        http2: options.allowH2,
-      },
-      options.connections.maxQueued,
-    )
+    this.budget = new RetryBudget(options.retryBudget)
+    this.latencies = options.hedging?.delayMs === 0 ? new Latencies() : undefined
+    const settings = {
+      maxConnections: options.connections.max,
+      connectMs: options.timeouts.connectMs,
+      keepAliveMs: options.connections.keepAliveMs,
+      maxResponseHeaderBytes: options.maxResponseHeaderBytes,
+      http2: options.allowH2,
+    }
+    this.pools = new TargetPools(options.transport, settings, options.connections.maxQueued)
+    // Over the default transport: handlers and credentials of another one are for the target alone.
+    this.mirror = options.mirror === undefined ? undefined : new Mirror(options.mirror, undiciTransport(), settings)
+  }
+
+  /** How much of a request's body is kept for another try: nothing, unless there may be one. */
+  replayBytes(message: RequestPlan): number {
+    const { retries } = this.options
+    if (retries === undefined || message.upgrade !== undefined) return 0
+    if ((message.contentLength ?? 0) > retries.maxReplayBytes) return 0
+    return isRepeatable(message.method, message.headers, retries) ? retries.maxReplayBytes : 0
   }
 
   enter(): void {

@@ -3,6 +3,7 @@ import { ConfigError, exchangeOf, failExchange, type Target, warnOnce } from '@p
 import { areUpgradesAttached } from './attach-upgrades.ts'
 import { Forwarding } from './forwarding.ts'
 import { isHardened } from './harden.ts'
+import type { MirrorStats } from './mirror/mirror.ts'
 import { type ProxyOptions, resolveOptions } from './options.ts'
 import { closingProblem } from './problems.ts'
 import { ProxyState } from './proxy-state.ts'
@@ -13,6 +14,15 @@ export interface ProxyStats {
   readonly active: number
   /** WebSockets and other upgraded connections that are open. */
   readonly tunnels: number
+  /** Further attempts that were made, those under way among them, and how often the budget allowed none. */
+  readonly attempts: {
+    readonly retries: number
+    readonly hedges: number
+    readonly inFlight: number
+    readonly overBudget: number
+  }
+  /** What became of the mirror's copies; undefined without a mirror. */
+  readonly mirror: MirrorStats | undefined
   readonly targets: readonly { readonly target: Target; readonly inFlight: number; readonly queued: number }[]
 }
 
@@ -65,7 +75,18 @@ export function proxy(options?: string | URL | ProxyOptions): ProxyHandler {
   return Object.assign(
     Object.defineProperty(proxyHandler, 'stats', {
       enumerable: true,
-      get: (): ProxyStats => ({ active: state.active, tunnels: state.tunnels.size, targets: state.pools.list() }),
+      get: (): ProxyStats => ({
+        active: state.active,
+        tunnels: state.tunnels.size,
+        attempts: {
+          retries: state.counts.retry,
+          hedges: state.counts.hedge,
+          inFlight: state.budget.inFlight,
+          overBudget: state.budget.refused,
+        },
+        mirror: state.mirror?.stats,
+        targets: state.pools.list(),
+      }),
     }) as ProxyHandler,
     {
       drain: (): void => state.tunnels.drain(),
@@ -90,7 +111,7 @@ async function shutDown(state: ProxyState, graceMs: number): Promise<void> {
   await state.whenIdle(graceMs)
   state.closed = true
   state.tunnels.destroy()
-  await state.pools.close(state.active === 0 ? 'close' : 'destroy')
+  await Promise.all([state.mirror?.close(), state.pools.close(state.active === 0 ? 'close' : 'destroy')])
 }
 
 /** Once a proxy, at its first request: what only a running server shows. */

@@ -1,21 +1,18 @@
 import type { Failure } from '@postern/contracts'
 import type { AttemptRun } from './attempt.ts'
-import { RequestBody } from './message/request-body.ts'
-import type { UpstreamRequest } from './transport/transport.ts'
 
 /**
- * True when a pooled connection was closed by the upstream just as it was used again: no byte of a response came, none of
- * the client's body was taken, and the method may be repeated (RFC 9110 §9.2.2). The request may then go out once more,
- * over a connection that nobody has used.
+ * True when a pooled connection was closed by the upstream just as it was used again: no byte of a response came and the
+ * method may be repeated (RFC 9110 §9.2.2). The request may then go out once more, over a connection that nobody has used,
+ * if its body is still there from the first byte.
  */
-export function isStaleConnection(attempt: AttemptRun, failure: Failure, request: UpstreamRequest): boolean {
+export function isStaleConnection(attempt: AttemptRun, failure: Failure): boolean {
   return (
     attempt.reused &&
     !attempt.answering &&
     failure.type === 'connection_terminated' &&
-    request.upgrade === undefined &&
-    isIdempotent(request.method) &&
-    !(request.body instanceof RequestBody && request.body.started)
+    attempt.upgrade === undefined &&
+    isIdempotent(attempt.method)
   )
 }
 

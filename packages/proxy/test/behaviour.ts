@@ -56,14 +56,18 @@ export async function using<Part extends { close(): Promise<unknown> }>(part: Pa
   return made
 }
 
-/** A selection that hands out its targets in turn and remembers what its leases came to. */
+/** A selection that hands out its targets in turn, those alone that are accepted, and remembers what its leases came to. */
 export function countingSelection(targets: readonly (string | TargetOptions)[]): Selection {
   const made = targets.map((target) => createTarget(target))
   let next = 0
   return {
     size: made.length,
-    acquire() {
-      const lease: CountedLease = { target: made[next++ % made.length]!, outcomes: [] }
+    acquire(accept) {
+      const turns = made.map((_, i) => made[(next + i) % made.length]!)
+      const target = turns.find((each) => accept === undefined || accept(each))
+      if (target === undefined) return { reason: 'no_targets' }
+      next += turns.indexOf(target) + 1
+      const lease: CountedLease = { target, outcomes: [] }
       leases.push(lease)
       return { target: lease.target, settle: (outcome) => void lease.outcomes.push(outcome) }
     },

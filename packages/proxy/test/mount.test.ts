@@ -190,6 +190,12 @@ const early = recordWarnings('POSTERN_SERVER_NOT_HARDENED')
 test('the handler has a name and typed handles', () => {
   const handler = proxy('http://127.0.0.1:9')
   expect(handler.name).toBe('proxyHandler')
-  expect(handler.stats).toEqual({ active: 0, tunnels: 0, targets: [] })
+  expect(handler.stats).toEqual({
+    active: 0,
+    tunnels: 0,
+    attempts: { retries: 0, hedges: 0, inFlight: 0, overBudget: 0 },
+    mirror: undefined,
+    targets: [],
+  })
   expect(http.createServer(handler)).toBeInstanceOf(http.Server)
 })

@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Readable } from 'node:stream'
-import type { Exchange } from '@postern/contracts'
+import type { BodySource } from './body-source.ts'
 
 /** Raised when a body grows over its limit. */
 export class BodyLimitError extends Error {
@@ -17,16 +16,11 @@ export interface ProgressListener {
   progress(): void
 }
 
-/** Where a source keeps the body that reads it, so that its listeners need no closures. */
-const READER = Symbol('postern.body')
-
-type Source = Readable & { [READER]?: RequestBody | undefined }
-
 /**
- * The client's body on its way to an upstream: the events of a readable stream over the request, without its fate. What
- * a transport does to it when an attempt fails (destroy it) must not destroy the client's connection, on which an
+ * One attempt's reader of the client's body: the events of a readable stream over a {@link BodySource}, without its fate.
+ * What a transport does to it when an attempt fails (destroy it) must not destroy the client's connection, on which an
  * answer has yet to go out. Nothing is read before the first `resume()`, which a transport calls once the connection is
- * there; until then the attempt can be made again elsewhere.
+ * there.
  */
 export class RequestBody extends EventEmitter {
   destroyed = false
@@ -34,55 +28,52 @@ export class RequestBody extends EventEmitter {
   started = false
   /** True once the last byte was handed over. */
   ended = false
-  readonly #source: Source
-  readonly #exchange: Exchange
-  readonly #limit: number
+  readonly #source: BodySource
   readonly #listener: ProgressListener
+  #held = false
+  /** What an attempt before this one has read, while it is handed over again. */
+  #replay: readonly Buffer[] | undefined = undefined
+  #at = 0
+  #scheduled = false
 
-  /** @param limit most bytes; `Infinity` for none */
-  constructor(source: Readable, exchange: Exchange, limit: number, listener: ProgressListener) {
+  constructor(source: BodySource, listener: ProgressListener) {
     super()
     this.#source = source
-    this.#exchange = exchange
-    this.#limit = limit
     this.#listener = listener
   }
 
   /** True while the transport holds the client back. */
   get paused(): boolean {
-    return this.started && this.#source.isPaused()
+    return this.started && this.#held
   }
 
   resume(): this {
     if (this.destroyed) return this
+    this.#held = false
     if (!this.started) {
       this.started = true
-      this.#source[READER] = this
-      this.#source.on('data', onData)
-      this.#source.on('end', onEnd)
-      this.#source.on('error', onError)
+      this.#replay = this.#source.attach(this)
     }
-    this.#source.resume()
+    if (this.#replay === undefined) this.#source.resume()
+    else if (!this.#scheduled) {
+      // Not at once: whoever resumes has yet to see that it did.
+      this.#scheduled = true
+      process.nextTick(replay, this)
+    }
     return this
   }
 
   pause(): this {
+    this.#held = true
     this.#source.pause()
     return this
   }
 
-  /** Lets go of the client's body; the client's connection lives on, and what still comes of the body is dropped. */
+  /** Lets go of the client's body; the client's connection lives on. */
   destroy(error?: Error): this {
     if (this.destroyed) return this
     this.destroyed = true
-    if (this.started) {
-      this.#source[READER] = undefined
-      this.#source.off('data', onData)
-      this.#source.off('end', onEnd)
-      // The error listener stays: an upload that breaks later must find one. Left paused, the rest of the body would
-      // stand before the client's next request for ever.
-      if (!this.ended) this.#source.resume()
-    }
+    if (this.started) this.#source.detach(this)
     if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
     this.emit('close')
     return this
@@ -93,21 +84,15 @@ export class RequestBody extends EventEmitter {
     throw new Error('RequestBody.pipe: read the events instead')
   }
 
-  /** Passes on what the source has; over the limit, ends the body as failed. @internal */
+  /** Hands a chunk to the transport. @internal */
   take(chunk: Buffer): void {
-    const total = this.#exchange.requestBodyBytes + chunk.length
-    if (total > this.#limit) {
-      this.#source.pause()
-      this.breakOff(new BodyLimitError('the request body grew over its limit'))
-      return
-    }
-    this.#exchange.requestBodyBytes = total
     this.#listener.progress()
     this.emit('data', chunk)
   }
 
   /** @internal */
   finish(): void {
+    if (this.ended || this.destroyed) return
     this.ended = true
     this.emit('end')
   }
@@ -118,16 +103,21 @@ export class RequestBody extends EventEmitter {
     if (this.listenerCount('error') > 0) this.emit('error', error)
     this.destroy()
   }
+
+  /** @internal */
+  replay(): void {
+    this.#scheduled = false
+    const chunks = this.#replay
+    if (chunks === undefined) return
+    while (this.#at < chunks.length) {
+      if (this.#held || this.destroyed) return
+      this.take(chunks[this.#at++]!)
+    }
+    this.#replay = undefined
+    if (!this.destroyed) this.#source.goOn(this, this.#held)
+  }
 }
 
-function onData(this: Source, chunk: Buffer): void {
-  this[READER]?.take(chunk)
-}
-
-function onEnd(this: Source): void {
-  this[READER]?.finish()
-}
-
-function onError(this: Source, error: Error): void {
-  this[READER]?.breakOff(new BodySourceError('the request body broke off', { cause: error }))
+function replay(body: RequestBody): void {
+  body.replay()
 }

@@ -1,4 +1,4 @@
-import type { FailurePhase, FailureType } from '@postern/contracts'
+import type { FailurePhase, FailureSide, FailureType } from '@postern/contracts'
 
 /**
  * The failure type of an error that a transport met, from its code and from how far the attempt had come.
@@ -62,4 +62,24 @@ function isCertificateCode(code: string): boolean {
     code === 'HOSTNAME_MISMATCH' ||
     code === 'ERR_TLS_CERT_ALTNAME_FORMAT'
   )
+}
+
+/** Who failed, going by the type alone. */
+export function sideOf(type: FailureType): FailureSide {
+  switch (type) {
+    case 'client_aborted':
+    case 'client_body_incomplete':
+    case 'client_timeout':
+    case 'http_request_error':
+      return 'client'
+    case 'connection_limit_reached':
+    case 'queue_timeout':
+    case 'deadline_exceeded':
+    case 'superseded':
+    case 'proxy_internal_error':
+    case 'proxy_loop_detected':
+      return 'gateway'
+    default:
+      return 'upstream'
+  }
 }
