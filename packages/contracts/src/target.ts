@@ -31,8 +31,8 @@ export interface TargetOptions {
   /** Share of the traffic against the other targets, 0 to 1,000,000; 0 takes none. @default 1 */
   readonly weight?: number
   /**
-   * Priority tier, 0 to 100: a target takes requests only while no target of a lower tier can, so that those of tier 1
-   * are the backups of tier 0. @default 0
+   * Priority tier, 0 to 100: those of tier 1 are the backups of tier 0, and so on. A tier takes requests while too few
+   * targets of the lower ones can; how few, the balancer's `panicThreshold` says. @default 0
    */
   readonly tier?: number
   /** Path of a Unix socket to connect to instead of the URL's host. */

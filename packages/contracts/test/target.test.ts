@@ -36,6 +36,7 @@ describe('createTarget', () => {
       secure: false,
       basePath: '',
       weight: 1,
+      tier: 0,
       socketPath: undefined,
       tls: undefined,
       tags: {},
@@ -44,6 +45,7 @@ describe('createTarget', () => {
       url: 'https://a.test',
       id: 'a',
       weight: 0,
+      tier: 2,
       socketPath: '/s',
       tls: { servername: 'b' },
       tags: { zone: '1' },
@@ -51,10 +53,15 @@ describe('createTarget', () => {
     expect(createTarget(options)).toMatchObject({
       id: 'a',
       weight: 0,
+      tier: 2,
       socketPath: '/s',
       tls: { servername: 'b' },
       tags: { zone: '1' },
     })
+  })
+
+  test.each([-1, 1.5, 101, Number.NaN, '1'])('refuses the tier %j', (tier) => {
+    expect(() => createTarget({ url: 'http://a.test', tier: tier as number })).toThrow(/tier: .*0 to 100/)
   })
 
   test('is frozen', () => {
