@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { exchangeOf } from '@postern/contracts'
+import { Affinity } from './affinity/affinity.ts'
+import { Binding } from './affinity/binding.ts'
+import { MAX_TIMER_MS } from './health/options.ts'
+import type { ProbeResult } from './health/probe.ts'
 import type { TargetState } from './member.ts'
 import { type BalancerOptions, resolveOptions, resolveReplacement } from './options.ts'
 import { Pool } from './pool.ts'
 import { BalancerSelection } from './selection.ts'
+import { LiveTargets } from './sources/live-targets.ts'
 import type { TargetInput } from './target-list.ts'
-
-/** Longest delay that Node's timers keep. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
 /** Options of `drain()`. */
 export interface DrainOptions {
@@ -44,13 +46,26 @@ export interface BalancerHandler {
    */
   setWeight(id: string, weight: number): void
   /**
-   * Swaps all targets in one step. Those that are the same but for their weight keep their {@link Target}, their
-   * counts and a drain; those that leave finish what is in flight.
+   * Swaps all targets in one step. Those that are the same but for their weight and tier keep their {@link Target},
+   * their counts, their health and a drain; those that leave finish what is in flight. Where `targets` is a source, its
+   * next list takes over again.
    *
    * @throws ConfigError with all faults; then nothing has changed
    */
   replace(targets: readonly TargetInput[]): void
-  /** Ends all waiting for drains. Requests under way may still lease targets. May be called twice. */
+  /** Begins to probe; otherwise the first request does. Does nothing without `health`. */
+  start(): void
+  /**
+   * Probes a target now, and learns from it as from any probe.
+   *
+   * @returns what the probe came to. Rejects with a RangeError (`POSTERN_UNKNOWN_TARGET`) when there is no such target, and
+   * with a TypeError (`POSTERN_NO_PROBES`) without `health`.
+   */
+  check(id: string): Promise<ProbeResult>
+  /**
+   * Ends probes, the source of targets and all waiting for drains. Requests under way, and others, may still lease
+   * targets. May be called twice.
+   */
   close(): void
 }
 
@@ -65,18 +80,30 @@ export interface BalancerHandler {
  * @throws ConfigError when the options cannot be used, with all faults
  */
 export function balancer(options: BalancerOptions): BalancerHandler {
-  const pool = new Pool(resolveOptions(options))
+  const resolved = resolveOptions(options)
+  const pool = new Pool(resolved)
+  const affinity = resolved.affinity === undefined ? undefined : new Affinity(resolved.affinity, pool)
+  const live = resolved.source && new LiveTargets(resolved.source, resolved, pool)
+  let isStarted = false
 
   function balancerHandler(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
     const exchange = exchangeOf(req, res)
-    exchange.selection = new BalancerSelection(pool, exchange)
-    next()
+    const binding = affinity === undefined ? undefined : new Binding(affinity, exchange)
+    exchange.selection = new BalancerSelection(pool, exchange, binding)
+    if (!isStarted) start()
+    if (live?.isAwaited === true) live.hold(exchange, next)
+    else next()
+  }
+
+  function start(): void {
+    isStarted = true
+    pool.start()
   }
 
   const handles: Omit<BalancerHandler, 'targets'> = {
     // Async, so that a wrong id rejects as everything else about a drain does.
     drain: async (id, { timeoutMs } = {}) => {
-      if (timeoutMs !== undefined) assertWithin('timeoutMs', timeoutMs, MAX_TIMEOUT_MS)
+      if (timeoutMs !== undefined) assertWithin('timeoutMs', timeoutMs, MAX_TIMER_MS)
       return pool.drain(id, timeoutMs)
     },
     undrain: (id) => pool.undrain(id),
@@ -84,8 +111,16 @@ export function balancer(options: BalancerOptions): BalancerHandler {
       assertWithin('weight', weight, 1_000_000)
       pool.setWeight(id, weight)
     },
-    replace: (targets) => pool.replace(resolveReplacement(targets)),
-    close: () => pool.close(),
+    replace: (targets) => {
+      if (live === undefined) pool.replace(resolveReplacement(targets))
+      else live.replace(targets)
+    },
+    start,
+    check: async (id) => pool.check(id),
+    close: () => {
+      live?.close()
+      pool.close()
+    },
   }
   Object.defineProperty(balancerHandler, 'targets', { get: () => pool.views, enumerable: true })
   return Object.assign(balancerHandler, handles) as BalancerHandler

@@ -8,6 +8,7 @@ import {
   type Target,
   warnOnce,
 } from '@postern/contracts'
+import type { Binding } from './affinity/binding.ts'
 import type { Member } from './member.ts'
 import type { Pool } from './pool.ts'
 import type { Candidate, ChoiceContext } from './strategies/strategy.ts'
@@ -16,16 +17,21 @@ import type { Candidate, ChoiceContext } from './strategies/strategy.ts'
 export class BalancerSelection implements Selection, ChoiceContext {
   readonly exchange: Exchange
   readonly #pool: Pool
+  /** Ties the client to a target, where the balancer has affinity. */
+  readonly #binding: Binding | undefined
   #accept: ((target: Target) => boolean) | undefined = undefined
   #narrowed = false
 
-  constructor(pool: Pool, exchange: Exchange) {
+  constructor(pool: Pool, exchange: Exchange, binding?: Binding) {
     this.#pool = pool
     this.exchange = exchange
+    this.#binding = binding
   }
 
+  /** Targets of all tiers; one when the client may have no other than its own. */
   get size(): number {
-    return this.#pool.candidates.length
+    const { length } = this.#pool.candidates
+    return length > 1 && this.#binding?.isExclusive === true ? 1 : length
   }
 
   get clock(): Clock {
@@ -45,21 +51,46 @@ export class BalancerSelection implements Selection, ChoiceContext {
   }
 
   acquire(accept?: (target: Target) => boolean): Lease | Refusal {
-    const pool = this.#pool
-    const candidates = pool.candidates
-    if (candidates.length === 0) return NO_TARGETS
+    const { tiers } = this.#pool
+    if (tiers.length === 0) return this.#pool.refusal()
     this.#accept = accept
-    this.#narrowed = false
-    let choice = pool.choose(candidates, this)
-    if (choice !== undefined && !this.accepts(choice)) {
-      const accepted = candidates.filter((candidate) => this.accepts(candidate))
-      if (accepted.length === 0) return NO_TARGETS
-      this.#narrowed = true
-      choice = pool.choose(accepted, this)
+    const binding = this.#binding
+    if (binding !== undefined) {
+      const bound = this.#boundMember(binding)
+      if (bound !== undefined) return this.#lease(bound)
+      if (binding.isExclusive) return binding.refuse()
     }
-    if (choice === undefined) return SATURATED
-    pool.leased(choice)
-    return new BalancerLease(pool, choice, this)
+    for (let i = 0; i < tiers.length; i++) {
+      const choice = this.#chooseIn(tiers[i]!)
+      if (choice === undefined) return SATURATED
+      if (choice !== 'none accepted') return this.#lease(choice)
+    }
+    return NO_TARGETS
+  }
+
+  /** The client's own target, when it can take this attempt. */
+  #boundMember(binding: Binding): Member | undefined {
+    const id = binding.targetId
+    const member = id === undefined ? undefined : this.#pool.memberOf(id)
+    return member?.eligible === true && this.accepts(member) ? member : undefined
+  }
+
+  /** Asks the strategy for a target of one tier. */
+  #chooseIn(candidates: readonly Member[]): Member | 'none accepted' | undefined {
+    const pool = this.#pool
+    this.#narrowed = false
+    const choice = pool.choose(candidates, this)
+    if (choice === undefined || this.accepts(choice)) return choice
+    const accepted = candidates.filter((candidate) => this.accepts(candidate))
+    if (accepted.length === 0) return 'none accepted'
+    this.#narrowed = true
+    return pool.choose(accepted, this)
+  }
+
+  #lease(member: Member): Lease {
+    this.#pool.leased(member)
+    this.#binding?.chosen(member.target)
+    return new BalancerLease(this.#pool, member, this)
   }
 }
 

@@ -29,8 +29,13 @@ describe('targets', () => {
       failures: 0,
       weight: 2,
       effectiveWeight: 2,
+      tier: 0,
       state: 'active',
       eligible: true,
+      health: 'unknown',
+      unreachable: false,
+      ejectedForMs: 0,
+      consecutiveFailures: 0,
     })
     expect(b).toMatchObject({ weight: 0, state: 'active', eligible: false })
     lease(handler)

@@ -55,6 +55,8 @@ describe.each(STRATEGY_NAMES)('%s, whatever happens in whatever order', (strateg
         const handler = balancer({
           targets: Array.from({ length: POOL }, (_, i) => input({ index: i, weight: 1 + (i % 3), port: 1 })),
           strategy,
+          // Health has a test of its own (health/interleavings.test.ts).
+          outliers: false,
           random: seeded(seed),
         })
         // What must be true, kept apart from the balancer.

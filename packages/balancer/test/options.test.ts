@@ -128,3 +128,127 @@ describe('balancer options', () => {
     expect(() => balancer({ targets: ['nonsense'] })).toThrow(ConfigError)
   })
 })
+
+describe('options of health and of sources', () => {
+  it('have their defaults', () => {
+    expect(resolveOptions({ targets: [] })).toMatchObject({
+      source: undefined,
+      refreshMs: 10_000,
+      firstTargetsMs: 5_000,
+      health: undefined,
+      panicThreshold: 0.5,
+      slowStart: undefined,
+      outliers: {
+        connectFailure: { baseMs: 100, maxMs: 1_000 },
+        consecutiveFailures: 5,
+        successRate: { stdevFactor: 1.9, minTargets: 5, minRequests: 100, intervalMs: 10_000 },
+        decayMs: 10_000,
+        baseMs: 30_000,
+        maxMs: 300_000,
+        maxShare: 0.1,
+      },
+    })
+  })
+
+  it('may be written short', () => {
+    const { health, slowStart } = resolveOptions({ targets: [], health: '/healthz', slowStart: 10_000 })
+    expect(health).toEqual({
+      path: '/healthz',
+      method: 'GET',
+      headers: {},
+      host: undefined,
+      port: undefined,
+      expectStatus: [[200, 299]],
+      expectBody: undefined,
+      intervalMs: 5_000,
+      unhealthyIntervalMs: 1_000,
+      jitter: 0.2,
+      timeoutMs: 2_000,
+      unhealthyAfter: 2,
+      healthyAfter: 1,
+    })
+    expect(slowStart).toEqual({ windowMs: 10_000, aggression: 1, minShare: 0.1 })
+    expect(resolveOptions({ targets: [], health: { path: '/', intervalMs: 200 } }).health?.unhealthyIntervalMs).toBe(
+      200,
+    )
+  })
+
+  it('can each be switched off', () => {
+    expect(resolveOptions({ targets: [], outliers: false }).outliers).toBeUndefined()
+    const off = { connectFailure: false, consecutiveFailures: false, successRate: false } as const
+    expect(resolveOptions({ targets: [], outliers: off }).outliers).toMatchObject({
+      connectFailure: undefined,
+      consecutiveFailures: Number.POSITIVE_INFINITY,
+      successRate: undefined,
+      decayMs: 10_000,
+    })
+  })
+
+  it('take a function or an async iterable in place of targets', () => {
+    const source = () => [URL_A]
+    expect(resolveOptions({ targets: source })).toMatchObject({ source, targets: [] })
+    const iterable = (async function* () {
+      yield [URL_A]
+    })()
+    expect(resolveOptions({ targets: iterable })).toMatchObject({ source: iterable, targets: [] })
+  })
+
+  it.each([
+    [{ health: 7 }, 'health'],
+    [{ health: 'healthz' }, 'health.path'],
+    [{ health: {} }, 'health.path'],
+    [{ health: { path: '/a b' } }, 'health.path'],
+    [{ health: { path: '/', method: 'POST' } }, 'health.method'],
+    [{ health: { path: '/', headers: { host: 'x' } } }, 'health.headers.host'],
+    [{ health: { path: '/', headers: { 'Content-Length': '1' } } }, 'health.headers.Content-Length'],
+    [{ health: { path: '/', headers: { 'a b': 'x' } } }, 'health.headers.a b'],
+    [{ health: { path: '/', headers: { a: 'x\r\ny: z' } } }, 'health.headers.a'],
+    [{ health: { path: '/', host: 'a/b' } }, 'health.host'],
+    [{ health: { path: '/', port: 0 } }, 'health.port'],
+    [{ health: { path: '/', expectStatus: 200 } }, 'health.expectStatus'],
+    [{ health: { path: '/', expectStatus: [] } }, 'health.expectStatus'],
+    [{ health: { path: '/', expectStatus: [100] } }, 'health.expectStatus[0]'],
+    [{ health: { path: '/', expectStatus: [[300, 200]] } }, 'health.expectStatus[0]'],
+    [{ health: { path: '/', expectBody: '' } }, 'health.expectBody'],
+    [{ health: { path: '/', method: 'HEAD', expectBody: 'ok' } }, 'health.expectBody'],
+    [{ health: { path: '/', intervalMs: 0 } }, 'health.intervalMs'],
+    [{ health: { path: '/', unhealthyIntervalMs: 0.5 } }, 'health.unhealthyIntervalMs'],
+    [{ health: { path: '/', jitter: 2 } }, 'health.jitter'],
+    [{ health: { path: '/', timeoutMs: 2 ** 31 } }, 'health.timeoutMs'],
+    [{ health: { path: '/', unhealthyAfter: 0 } }, 'health.unhealthyAfter'],
+    [{ health: { path: '/', healthyAfter: 1.5 } }, 'health.healthyAfter'],
+    [{ outliers: true }, 'outliers'],
+    [{ outliers: null }, 'outliers'],
+    [{ outliers: { consecutiveFailures: 0 } }, 'outliers.consecutiveFailures'],
+    [{ outliers: { connectFailure: { baseMs: 2_000 } } }, 'outliers.connectFailure.maxMs'],
+    [{ outliers: { successRate: { minTargets: 1 } } }, 'outliers.successRate.minTargets'],
+    [{ outliers: { successRate: { stdevFactor: -1 } } }, 'outliers.successRate.stdevFactor'],
+    [{ outliers: { maxShare: 0 } }, 'outliers.maxShare'],
+    [{ outliers: { maxShare: Number.NaN } }, 'outliers.maxShare'],
+    [{ outliers: { baseMs: 400_000 } }, 'outliers.maxMs'],
+    [{ panicThreshold: 1.1 }, 'panicThreshold'],
+    [{ panicThreshold: '50%' }, 'panicThreshold'],
+    [{ slowStart: 0 }, 'slowStart.windowMs'],
+    [{ slowStart: 'fast' }, 'slowStart'],
+    [{ slowStart: {} }, 'slowStart.windowMs'],
+    [{ slowStart: { windowMs: 1, aggression: 0 } }, 'slowStart.aggression'],
+    [{ slowStart: { windowMs: 1, minShare: 0 } }, 'slowStart.minShare'],
+    [{ refreshMs: 0 }, 'refreshMs'],
+    [{ firstTargetsMs: -1 }, 'firstTargetsMs'],
+  ])('are refused by their path: %j', (given, path) => {
+    expect(faultsOf({ targets: [URL_A], ...given }).map((fault) => fault.path)).toEqual([path])
+  })
+
+  it('tell the nearest name of one that is not known', () => {
+    const faults = faultsOf({
+      targets: [],
+      health: { path: '/', interval: 1 },
+      outliers: { consecutiveFailure: 1, successRate: { minRequest: 1 } },
+    })
+    expect(faults.map(({ path, cure }) => [path, cure])).toEqual([
+      ['health.interval', 'did you mean "intervalMs"?'],
+      ['outliers.successRate.minRequest', 'did you mean "minRequests"?'],
+      ['outliers.consecutiveFailure', 'did you mean "consecutiveFailures"?'],
+    ])
+  })
+})

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { isRefusal } from '@postern/contracts'
 import { describe, expect, it } from 'vitest'
 import { balancer, type Candidate, type ChoiceContext, type Strategy } from '../src/index.ts'
-import { balancerOf, CLIENT_LEFT, lease, OK, REFUSED, selectionOf } from './support.ts'
+import { STRATEGY_NAMES } from '../src/strategies/built-in.ts'
+import { balancerOf, CLIENT_LEFT, lease, OK, REFUSED, seeded, selectionOf } from './support.ts'
 
 describe('a selection', () => {
   it('leases a target and counts it until it is settled', () => {
@@ -29,20 +30,17 @@ describe('a selection', () => {
     expect(selection.size).toBe(1)
   })
 
-  it.each(['round-robin', 'random', 'least-requests', 'power-of-two-choices'] as const)(
-    '%s leases only what is accepted, down to the last one, and then refuses',
-    (strategy) => {
-      const selection = selectionOf(balancerOf([5, 1, 1, 2], { strategy }))
-      const tried = new Set<string>()
-      for (let i = 0; i < 4; i++) {
-        const result = selection.acquire((target) => !tried.has(target.id))
-        if (isRefusal(result)) throw new Error('refused too early')
-        tried.add(result.target.id)
-      }
-      expect([...tried].sort()).toEqual(['a', 'b', 'c', 'd'])
-      expect(selection.acquire((target) => !tried.has(target.id))).toEqual({ reason: 'no_targets' })
-    },
-  )
+  it.each(STRATEGY_NAMES)('%s leases only what is accepted, down to the last one, and then refuses', (strategy) => {
+    const selection = selectionOf(balancerOf([5, 1, 1, 2], { strategy }))
+    const tried = new Set<string>()
+    for (let i = 0; i < 4; i++) {
+      const result = selection.acquire((target) => !tried.has(target.id))
+      if (isRefusal(result)) throw new Error('refused too early')
+      tried.add(result.target.id)
+    }
+    expect([...tried].sort()).toEqual(['a', 'b', 'c', 'd'])
+    expect(selection.acquire((target) => !tried.has(target.id))).toEqual({ reason: 'no_targets' })
+  })
 
   it.each([
     ['there are none', []],
@@ -78,6 +76,52 @@ describe('a selection', () => {
     expect(handler.targets[0]?.failures).toBe(0)
     for (const outcome of [{ ...OK, status: 500 }, { ...OK, status: 503 }, REFUSED]) lease(handler).settle(outcome)
     expect(handler.targets[0]?.failures).toBe(3)
+  })
+})
+
+describe('priority tiers', () => {
+  const tiered = [
+    { url: 'http://127.0.0.1:3001', id: 'a' },
+    { url: 'http://127.0.0.1:3002', id: 'b' },
+    { url: 'http://127.0.0.1:3003', id: 'backup', tier: 1 },
+    { url: 'http://127.0.0.1:3004', id: 'last', tier: 7 },
+  ]
+
+  it.each(STRATEGY_NAMES)('%s uses a tier only when nothing in the lower ones is accepted', (strategy) => {
+    const handler = balancer({ targets: tiered.toReversed(), strategy, random: seeded(3) })
+    for (let i = 0; i < 50; i++) expect(['a', 'b']).toContain(lease(handler).target.id)
+    const selection = selectionOf(handler)
+    const tried: string[] = []
+    for (let i = 0; i < 4; i++) {
+      const result = selection.acquire((target) => !tried.includes(target.id))
+      if (isRefusal(result)) throw new Error('refused too early')
+      tried.push(result.target.id)
+    }
+    expect(tried.slice(0, 2).sort()).toEqual(['a', 'b'])
+    expect(tried.slice(2)).toEqual(['backup', 'last'])
+    expect(selection.acquire((target) => !tried.includes(target.id))).toEqual({ reason: 'no_targets' })
+  })
+
+  it('counts the targets of all tiers in its size', () => {
+    const handler = balancer({ targets: tiered })
+    void handler.drain('a')
+    expect(selectionOf(handler).size).toBe(3)
+  })
+
+  it('goes to the backups while the whole tier drains, and back when it serves again', async () => {
+    const handler = balancer({ targets: tiered })
+    await Promise.all([handler.drain('a'), handler.drain('b')])
+    expect(lease(handler).target.id).toBe('backup')
+    handler.undrain('b')
+    expect(lease(handler).target.id).toBe('b')
+  })
+
+  it('refuses with saturated when the strategy takes none, and asks no other tier', () => {
+    const lists: number[] = []
+    const strategy: Strategy = { choose: (candidates) => void lists.push(candidates.length) }
+    const handler = balancer({ targets: tiered, strategy })
+    expect(selectionOf(handler).acquire()).toEqual({ reason: 'saturated' })
+    expect(lists).toEqual([2])
   })
 })
 

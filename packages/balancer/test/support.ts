@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
+  type Clock,
   createTarget,
   Exchange,
   type Failure,
@@ -45,9 +46,17 @@ export function scripted(...values: number[]): () => number {
 /** An exchange with no connection behind it, for cores that only pass it on. */
 export function bareExchange(): Exchange {
   return new Exchange(
-    { rawHeaders: [], headers: {} } as unknown as IncomingMessage,
+    { rawHeaders: [], headers: {}, socket: {} } as unknown as IncomingMessage,
     new EventEmitter() as ServerResponse,
   )
+}
+
+/** An exchange of a request with these fields (headers, url, …). */
+export function exchangeWith(request: object): Exchange {
+  const exchange = bareExchange()
+  Object.assign(exchange.request, request)
+  exchange.request.gateway = exchange
+  return exchange
 }
 
 export interface FakeCandidate extends Candidate {
@@ -125,4 +134,21 @@ export function chiSquared(counts: readonly number[], weights: readonly number[]
 export function criticalChiSquared(degrees: number): number {
   const spread = 2 / (9 * degrees)
   return degrees * (1 - spread + 6 * Math.sqrt(spread)) ** 3
+}
+
+export interface ManualClock extends Clock {
+  /** Moves both times on. */
+  advance(ms: number): void
+}
+
+/** A clock that stands still until it is moved. */
+export function manualClock(nowMs = 1_000): ManualClock {
+  let now = nowMs
+  return {
+    now: () => now,
+    wallNow: () => 1_700_000_000_000 + now,
+    advance: (ms) => {
+      now += ms
+    },
+  }
 }

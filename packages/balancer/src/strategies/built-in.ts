@@ -1,5 +1,8 @@
 import * as v from 'valibot'
+import { First } from './first.ts'
+import { HASH_ENTRIES, Hash, type HashOptions } from './hash.ts'
 import { LeastRequests } from './least-requests.ts'
+import { PEAK_EWMA_ENTRIES, PeakEwma, type PeakEwmaOptions } from './peak-ewma.ts'
 import { PowerOfTwoChoices } from './power-of-two-choices.ts'
 import { Random } from './random.ts'
 import { RoundRobin } from './round-robin.ts'
@@ -16,15 +19,26 @@ export interface LeastRequestsOptions {
 }
 
 /** The names of the strategies that come with the package. */
-export type StrategyName = 'round-robin' | 'random' | 'least-requests' | 'power-of-two-choices'
+export type StrategyName =
+  | 'round-robin'
+  | 'random'
+  | 'least-requests'
+  | 'power-of-two-choices'
+  | 'peak-ewma'
+  | 'hash'
+  | 'first'
 
 /** A strategy by name, with its options where it has any. */
-export type NamedStrategy = { readonly name: Exclude<StrategyName, 'least-requests'> } | LeastRequestsOptions
+export type NamedStrategy =
+  | { readonly name: Exclude<StrategyName, 'least-requests' | 'peak-ewma' | 'hash'> }
+  | LeastRequestsOptions
+  | PeakEwmaOptions
+  | HashOptions
 
 interface BuiltIn {
   /** What may stand beside `name`. */
   readonly options: v.ObjectEntries
-  /** Called once a balancer, with options that were checked. */
+  /** Called once a balancer and priority tier, with options that were checked. */
   create(options: Readonly<Record<string, unknown>>): Strategy
 }
 
@@ -39,6 +53,9 @@ export const BUILT_IN: Readonly<Record<StrategyName, BuiltIn>> = {
     create: (options) => new LeastRequests((options as { bias?: number }).bias),
   },
   'power-of-two-choices': { options: {}, create: () => new PowerOfTwoChoices() },
+  'peak-ewma': { options: PEAK_EWMA_ENTRIES, create: (options) => new PeakEwma(options) },
+  hash: { options: HASH_ENTRIES, create: (options) => new Hash(options) },
+  first: { options: {}, create: () => new First() },
 }
 
 /** Names of the built-in strategies. */

@@ -10,7 +10,7 @@ export type StrategyOption = StrategyName | NamedStrategy | Strategy
  * Checks a `strategy` option.
  *
  * @param faults takes what is wrong
- * @returns makes the strategy, once a balancer; undefined when something is wrong
+ * @returns makes the strategy, once a balancer and priority tier; undefined when something is wrong
  */
 export function resolveStrategy(input: unknown, faults: ConfigFault[]): (() => Strategy) | undefined {
   if (typeof input === 'string') return byName(input, 'strategy', {}, faults)
@@ -43,7 +43,8 @@ function byName(
     return undefined
   }
   const result = v.safeParse(v.object({ strategy: v.strictObject(builtIn.options) }), { strategy: options })
-  if (result.success) return () => builtIn.create(options)
+  // The checked copy: what the caller does to his object later changes nothing.
+  if (result.success) return () => builtIn.create(result.output.strategy)
   faults.push(...faultsOf(result.issues, () => ['name', ...Object.keys(builtIn.options)]))
   return undefined
 }

@@ -28,7 +28,8 @@ export interface ChoiceContext {
 }
 
 /**
- * A rule for choosing one of many targets. One object serves one balancer. A plain object will do:
+ * A rule for choosing one of many targets. One object serves one balancer, with all its priority tiers. A plain object
+ * will do:
  *
  * ```ts
  * const cheapest: Strategy = {
@@ -41,8 +42,9 @@ export interface Strategy {
    * Chooses one of the candidates; called once for an attempt, twice when the first choice is not accepted.
    *
    * The list is never empty and must not be changed. It holds only targets that may be used (not drained, weight above
-   * 0) and is another array whenever a target came, went or changed its effective weight; so a table made from it is
-   * good for as long as the same array is passed, and `context.narrowed` is false.
+   * 0), all of one priority tier, and is another array whenever a target came, went or changed its effective weight; so
+   * a table made from it is good for as long as the same array is passed, and `context.narrowed` is false. A balancer
+   * with several tiers calls for the next tier when nothing in this one is accepted.
    *
    * A choice that `context.accepts` refuses is not used: the balancer calls again with the accepted candidates alone.
    * So a strategy need not ask `accepts` itself; it may, when that saves the second call.

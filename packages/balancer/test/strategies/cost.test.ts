@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { First } from '../../src/strategies/first.ts'
+import { PeakEwma } from '../../src/strategies/peak-ewma.ts'
 import { PowerOfTwoChoices } from '../../src/strategies/power-of-two-choices.ts'
 import { Random } from '../../src/strategies/random.ts'
 import { RoundRobin } from '../../src/strategies/round-robin.ts'
 import type { Candidate, Strategy } from '../../src/strategies/strategy.ts'
-import { candidates, choiceContext, seeded } from '../support.ts'
+import { candidates, choiceContext, OK, seeded } from '../support.ts'
 
 const CASES: [string, () => Strategy, (index: number) => number][] = [
   ['round-robin, equal weights', () => new RoundRobin(), () => 1],
@@ -13,6 +15,9 @@ const CASES: [string, () => Strategy, (index: number) => number][] = [
   ['random, different weights', () => new Random(), (i) => 1 + (i % 7)],
   ['power-of-two-choices, equal weights', () => new PowerOfTwoChoices(), () => 1],
   ['power-of-two-choices, different weights', () => new PowerOfTwoChoices(), (i) => 1 + (i % 7)],
+  ['peak-ewma, equal weights', () => new PeakEwma(), () => 1],
+  ['peak-ewma, different weights', () => new PeakEwma(), (i) => 1 + (i % 7)],
+  ['first', () => new First(), () => 1],
 ]
 
 /** How many elements of the list a strategy reads for 1,000 choices, once it has seen the list. */
@@ -25,6 +30,7 @@ function readsOf(strategy: Strategy, list: readonly Candidate[]): number {
     },
   })
   const context = choiceContext({ random: seeded(2) })
+  for (const candidate of list) strategy.settled?.(candidate, OK, context)
   strategy.choose(watched, context)
   reads = 0
   for (let i = 0; i < 1_000; i++) strategy.choose(watched, context)
