@@ -10,6 +10,7 @@ export const LAYERS: Readonly<Record<string, number>> = {
   'circuit-breaker': 1,
   cache: 1,
   'rate-limit': 1,
+  overload: 1,
   auth: 1,
   logger: 1,
   metrics: 1,

@@ -1,24 +1,20 @@
-import { type BalancerHandler, balancer } from '@postern/balancer'
-import { ConfigError, type ConfigFault, nearest } from '@postern/contracts'
+import { ConfigError, type ConfigFault, type ErrorMode, nearest } from '@postern/contracts'
 import { type LoggerHandler, type LoggerOptions, logger } from '@postern/logger'
-import { type ProxyHandler, type ProxyOptions, proxy } from '@postern/proxy'
+import { type LoadShedderHandler, loadShedder } from '@postern/overload'
 import { type Route, type RouteHandler, type RouterHandler, router } from '@postern/router'
 import type { BranchConfig, GatewayConfig, RouteConfig, UpstreamConfig } from './config.ts'
-
-/** One upstream, built. */
-export interface Upstream {
-  readonly balancer: BalancerHandler
-  readonly proxy: ProxyHandler
-}
+import { gather, isObject } from './faults.ts'
+import { compileUpstream, fallbackTo, type Upstream } from './upstream.ts'
 
 /** The parts of one configuration, built and wired. */
 export interface Generation {
   readonly logger: LoggerHandler | undefined
+  readonly shedder: LoadShedderHandler | undefined
   readonly router: RouterHandler
   readonly upstreams: ReadonlyMap<string, Upstream>
 }
 
-const KEYS = ['upstreams', 'routes', 'logger', 'paths', 'errors', 'server', 'shutdown']
+const KEYS = ['upstreams', 'routes', 'logger', 'shedding', 'paths', 'errors', 'server', 'shutdown']
 
 /**
  * Builds every part of a configuration.
@@ -39,14 +35,30 @@ export function compile(config: GatewayConfig): Generation {
   }
   checkKeys(config, faults)
   const upstreams = compileUpstreams(config, faults)
-  const built = attempt(faults, '', () => compileRouter(config, upstreams, faults))
-  const log =
-    config.logger === false ? undefined : attempt(faults, 'logger', () => logger(loggerOptions(config.logger)))
+  const shedder =
+    config.shedding === undefined
+      ? undefined
+      : gather(faults, 'shedding', () => loadShedder({ ...config.shedding, ...errorsOf(config) }))
+  const built = gather(faults, '', () => compileRouter(config, upstreams, shedder, faults))
+  const log = config.logger === false ? undefined : gather(faults, 'logger', () => logger(loggerOptions(config.logger)))
   if (faults.length > 0 || built === undefined) {
     void log?.close()
+    shedder?.close()
+    for (const each of upstreams.values()) closeParts(each)
     throw new ConfigError('gateway()', faults)
   }
-  return { logger: log, router: built, upstreams }
+  return { logger: log, shedder, router: built, upstreams }
+}
+
+/** Ends the timers of an upstream's parts; the proxy has an end of its own. */
+export function closeParts({ balancer, bulkhead, breaker }: Upstream): void {
+  bulkhead?.close()
+  breaker?.close()
+  balancer.close()
+}
+
+function errorsOf({ errors }: GatewayConfig): { readonly errors?: ErrorMode } {
+  return errors === undefined ? {} : { errors }
 }
 
 function loggerOptions(given: GatewayConfig['logger']): LoggerOptions {
@@ -80,50 +92,21 @@ function compileUpstreams(config: GatewayConfig, faults: ConfigFault[]): Map<str
   const upstreams = new Map<string, Upstream>()
   if (!isObject(config.upstreams)) return upstreams
   for (const [name, upstream] of Object.entries(config.upstreams) as [string, UpstreamConfig][]) {
-    const path = `upstreams.${name}`
-    if (!isObject(upstream)) {
-      faults.push({ path, message: 'expected { targets: […], … }', received: upstream })
-      continue
-    }
-    const { targets, strategy, ...rest } = upstream
-    const choice = attempt(faults, path, () =>
-      balancer({ targets, name, ...(strategy === undefined ? null : { strategy }) }),
-    )
-    const options: ProxyOptions = {
-      ...rest,
-      ...(config.paths === undefined ? null : { paths: config.paths }),
-      ...(config.errors === undefined ? null : { errors: config.errors }),
-    }
-    for (const key of ['target', 'paths', 'errors']) {
-      if (key in rest)
-        faults.push({ path: `${path}.${key}`, message: 'not an option of an upstream', cure: OWN_PLACE[key]! })
-    }
-    // `paths` and `errors` are checked where they stand: once, at the top.
-    const carrier = attempt(
-      faults,
-      path,
-      () => proxy(options),
-      (fault) => !/^(?:paths|errors)\b/.test(fault.path),
-    )
-    if (choice !== undefined && carrier !== undefined) upstreams.set(name, { balancer: choice, proxy: carrier })
+    const built = compileUpstream(name, upstream, config, faults)
+    if (built !== undefined) upstreams.set(name, built)
   }
   return upstreams
-}
-
-const OWN_PLACE: Readonly<Record<string, string>> = {
-  target: 'list it in targets',
-  paths: 'set it for the whole gateway: paths',
-  errors: 'set it for the whole gateway: errors',
 }
 
 function compileRouter(
   config: GatewayConfig,
   upstreams: ReadonlyMap<string, Upstream>,
+  shedder: LoadShedderHandler | undefined,
   faults: ConfigFault[],
 ): RouterHandler | undefined {
   if (!Array.isArray(config.routes)) return undefined
   const known = isObject(config.upstreams) ? Object.keys(config.upstreams) : []
-  const resolve = (row: RouteConfig | BranchConfig, path: string): RouteHandler[] | undefined => {
+  const resolve = (row: RouteConfig | BranchConfig, path: string): readonly RouteHandler[] | undefined => {
     if (row.upstream === undefined) return undefined
     if (!known.includes(row.upstream)) {
       const near = nearest(String(row.upstream), known)
@@ -136,59 +119,74 @@ function compileRouter(
     }
     const upstream = upstreams.get(row.upstream)
     // An upstream with faults of its own: the route is still checked for its own.
-    return upstream === undefined ? [unreachable] : [upstream.balancer as RouteHandler, upstream.proxy as RouteHandler]
+    return upstream === undefined ? [unreachable] : upstream.handlers
   }
-  const routes = config.routes.map((row, i) => routeOf(row, `routes[${i}]`, resolve))
+  const routes = config.routes.map((row, i) => {
+    const path = `routes[${i}]`
+    return routeOf(row, path, frontOf(row, path, config, shedder, faults), resolve)
+  })
   return router(routes, {
     ...(config.paths === undefined ? null : { paths: config.paths }),
-    ...(config.errors === undefined ? null : { errors: config.errors }),
+    ...errorsOf(config),
   })
 }
 
-type Resolve = (row: RouteConfig | BranchConfig, path: string) => RouteHandler[] | undefined
+/** What comes before a route's own handlers: its class under load, and what answers when the gateway would fail. */
+function frontOf(
+  row: RouteConfig,
+  path: string,
+  config: GatewayConfig,
+  shedder: LoadShedderHandler | undefined,
+  faults: ConfigFault[],
+): RouteHandler[] {
+  if (!isObject(row)) return []
+  const { priority, fallback } = row
+  const front: RouteHandler[] = []
+  if (priority !== undefined && config.shedding === undefined) {
+    faults.push({
+      path: `${path}.priority`,
+      message: 'decides nothing while nothing is shed',
+      received: priority,
+      cure: 'give the gateway shedding: { maxInFlight: … }',
+    })
+  } else if (shedder !== undefined) {
+    const shed = priority === undefined ? shedder : gather(faults, `${path}.priority`, () => shedder.as(priority))
+    if (shed !== undefined) front.push(shed as RouteHandler)
+  }
+  if (fallback === undefined) return front
+  if (typeof fallback === 'function') front.push(fallbackTo(fallback, config.errors ?? 'respond'))
+  else faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
+  return front
+}
 
-function routeOf(row: RouteConfig, path: string, resolve: Resolve): Route {
+type Resolve = (row: RouteConfig | BranchConfig, path: string) => readonly RouteHandler[] | undefined
+
+function routeOf(row: RouteConfig, path: string, front: readonly RouteHandler[], resolve: Resolve): Route {
   if (!isObject(row)) return row
-  const { upstream: _, split, ...rest } = withHandlers(row, path, resolve)
+  const { upstream: _, priority: __, fallback: ___, split, ...rest } = withHandlers(row, path, front, resolve)
   if (split === undefined) return rest as Route
   const branches = Array.isArray(split) ? split : (split as { branches: readonly BranchConfig[] }).branches
   if (!Array.isArray(branches)) return { ...rest, split } as Route
   const at = Array.isArray(split) ? `${path}.split` : `${path}.split.branches`
   const built = branches.map((branch: BranchConfig, i) => {
     if (!isObject(branch)) return branch
-    const { upstream: _, ...plain } = withHandlers(branch, `${at}[${i}]`, resolve)
+    const { upstream: _, ...plain } = withHandlers(branch, `${at}[${i}]`, front, resolve)
     return plain
   })
   return { ...rest, split: Array.isArray(split) ? built : { ...split, branches: built } } as Route
 }
 
-function withHandlers<Row extends RouteConfig | BranchConfig>(row: Row, path: string, resolve: Resolve): Row {
+function withHandlers<Row extends RouteConfig | BranchConfig>(
+  row: Row,
+  path: string,
+  front: readonly RouteHandler[],
+  resolve: Resolve,
+): Row {
   const carriers = resolve(row, path)
-  return carriers === undefined ? row : { ...row, handlers: [...[row.handlers ?? []].flat(), ...carriers] }
+  const own = [row.handlers ?? []].flat()
+  // A row without handlers answers by itself, or has branches that do.
+  if (carriers === undefined && own.length === 0) return row
+  return { ...row, handlers: [...front, ...own, ...(carriers ?? [])] }
 }
 
 function unreachable(): void {}
-
-/** Runs one part's own checks and puts the part's place in the configuration in front of each fault. */
-function attempt<T>(
-  faults: ConfigFault[],
-  prefix: string,
-  build: () => T,
-  keep: (fault: ConfigFault) => boolean = () => true,
-): T | undefined {
-  try {
-    return build()
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    for (const fault of error.faults) {
-      if (!keep(fault)) continue
-      const path = prefix === '' || fault.path === '' ? prefix + fault.path : `${prefix}.${fault.path}`
-      faults.push({ ...fault, path })
-    }
-    return undefined
-  }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

@@ -1,14 +1,28 @@
 import type { Server } from 'node:http'
 import type { BalancerOptions } from '@postern/balancer'
-import type { ErrorMode, PathPolicy } from '@postern/contracts'
+import type { CircuitBreakerOptions } from '@postern/circuit-breaker'
+import type { ErrorMode, FallbackHandler, PathPolicy } from '@postern/contracts'
 import type { LoggerOptions } from '@postern/logger'
-import type { HardenOptions, ProxyOptions } from '@postern/proxy'
+import type { BulkheadOptions, LoadShedderOptions, Priority } from '@postern/overload'
+import type { HardenOptions, ProxyOptions, RetryOptions } from '@postern/proxy'
 import type { Branch, Route } from '@postern/router'
 
 /** One service behind the gateway: its targets, how one is chosen, and how requests are carried there. */
 export interface UpstreamConfig
   extends Omit<BalancerOptions, 'name' | 'clock' | 'random'>,
-    Omit<ProxyOptions, 'target' | 'errors' | 'paths' | 'log' | 'fallthrough'> {}
+    Omit<ProxyOptions, 'target' | 'errors' | 'paths' | 'log' | 'fallthrough' | 'retries'> {
+  /** Further tries of requests that failed; `false`: none. @default { attempts: 2 } */
+  readonly retries?: RetryOptions | false
+  /** A circuit for each target: `true`, or how. @default false */
+  readonly breaker?: boolean | Omit<CircuitBreakerOptions, 'name' | 'errors' | 'clock' | 'random'>
+  /** Most exchanges in flight to the upstream: a number, or how. @default no limit but that of `connections` */
+  readonly bulkhead?: number | Omit<BulkheadOptions, 'name' | 'errors' | 'clock' | 'random'>
+  /**
+   * Answers in place of every failure of the gateway's own on the way to this upstream: no target, a circuit that is open, a
+   * full queue, a time-out. What the upstream itself answers is passed on, a 500 included. @default none
+   */
+  readonly fallback?: FallbackHandler
+}
 
 /** One way out of a split route: an upstream, or what the router offers itself. */
 export interface BranchConfig<Upstream extends string = string> extends Branch {
@@ -20,6 +34,10 @@ export interface BranchConfig<Upstream extends string = string> extends Branch {
 export interface RouteConfig<Upstream extends string = string> extends Omit<Route, 'split'> {
   /** Name of the upstream; after the `handlers`, when there are any. */
   readonly upstream?: Upstream
+  /** How important the route is when not everything can be served; needs `shedding`. @default 'normal' */
+  readonly priority?: Priority
+  /** Answers in place of every failure of the gateway's own on this route, before an upstream's. @default none */
+  readonly fallback?: FallbackHandler
   readonly split?:
     | readonly BranchConfig<Upstream>[]
     | (Omit<Extract<Route['split'], { branches: unknown }>, 'branches'> & {
@@ -34,6 +52,11 @@ export interface GatewayConfig<Upstream extends string = string> {
   readonly routes: readonly RouteConfig<NoInfer<Upstream>>[]
   /** One line a request. `false`: none. @default true */
   readonly logger?: boolean | LoggerOptions
+  /**
+   * Refuses what cannot be served in time, the least important routes first; see `priority` of a route.
+   * @default nothing is shed
+   */
+  readonly shedding?: Omit<LoadShedderOptions, 'errors' | 'random' | 'classify' | 'delaySource'>
   /** Which odd spellings of a path are let through; for router and proxies alike. */
   readonly paths?: PathPolicy
   /** `'next'` hands errors to the app's own error handler. @default 'respond' */

@@ -2,16 +2,22 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { BalancerHandler } from '@postern/balancer'
 import { ConfigError, type Logger } from '@postern/contracts'
+import type { LoadShedderHandler } from '@postern/overload'
 import { attachUpgrades, harden, type RequestHandler } from '@postern/proxy'
 import type { RouterHandler } from '@postern/router'
-import { compile } from './compile.ts'
+import { closeParts, compile } from './compile.ts'
 import type { GatewayConfig } from './config.ts'
+import type { Upstream as BuiltUpstream, UpstreamParts } from './upstream.ts'
 
 /** The handler, with its handles. */
 export interface GatewayHandler<Upstream extends string = string> {
   (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void
   /** The balancer of each upstream: live targets, draining, replacing. */
   readonly upstreams: Readonly<Record<Upstream, BalancerHandler>>
+  /** All parts of each upstream: circuits to isolate, places to count, what the proxy is doing. */
+  readonly parts: Readonly<Record<Upstream, UpstreamParts>>
+  /** What is being shed; undefined without `shedding`. */
+  readonly shedder: LoadShedderHandler | undefined
   /** Says which routes a request was held against, and why each lost or won. */
   readonly explain: RouterHandler['explain']
   /** The gateway's log, for lines of the app's own; undefined with `logger: false`. */
@@ -39,7 +45,7 @@ export interface GatewayHandler<Upstream extends string = string> {
  * @throws ConfigError with every fault of the configuration, by path, value and cure
  */
 export function gateway<const Upstream extends string>(config: GatewayConfig<Upstream>): GatewayHandler<Upstream> {
-  const { logger, router, upstreams } = compile(config)
+  const { logger, shedder, router, upstreams } = compile(config)
   const graceMs = config.shutdown?.graceMs ?? 10_000
   const servers = new Set<Server | SecureServer>()
   let draining = false
@@ -61,14 +67,17 @@ export function gateway<const Upstream extends string>(config: GatewayConfig<Ups
     const left = Math.max(0, deadline - performance.now())
     await Promise.all(proxies.map((proxy) => proxy.close({ graceMs: left })))
     for (const server of servers) server.closeAllConnections()
-    for (const upstream of upstreams.values()) await upstream.balancer.close()
+    for (const upstream of upstreams.values()) closeParts(upstream)
+    shedder?.close()
     await logger?.close()
   }
 
   return Object.assign(gatewayHandler, {
-    upstreams: Object.freeze(
-      Object.fromEntries([...upstreams].map(([name, upstream]) => [name, upstream.balancer])),
-    ) as Readonly<Record<Upstream, BalancerHandler>>,
+    upstreams: byName<Upstream, BalancerHandler>(upstreams, ({ balancer }) => balancer),
+    parts: byName<Upstream, UpstreamParts>(upstreams, ({ balancer, bulkhead, breaker, proxy }) =>
+      Object.freeze({ balancer, bulkhead, breaker, proxy }),
+    ),
+    shedder,
     explain: router.explain,
     log: logger?.log,
     attach<S extends Server | SecureServer>(server: S, app: RequestHandler = appOf(server)): S {
@@ -83,6 +92,14 @@ export function gateway<const Upstream extends string>(config: GatewayConfig<Ups
       return closed
     },
   })
+}
+
+function byName<Name extends string, Part>(
+  upstreams: ReadonlyMap<string, BuiltUpstream>,
+  part: (upstream: BuiltUpstream) => Part,
+): Readonly<Record<Name, Part>> {
+  const rows = [...upstreams].map(([name, upstream]) => [name, part(upstream)])
+  return Object.freeze(Object.fromEntries(rows)) as Readonly<Record<Name, Part>>
 }
 
 /** The one listener of the server's requests: the Express app, or the gateway itself. */
