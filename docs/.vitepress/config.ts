@@ -14,6 +14,7 @@ export default defineConfig({
       { text: 'Problems', link: '/problems' },
       { text: 'Architecture', link: '/architecture' },
       { text: 'Benchmarks', link: '/benchmarks' },
+      { text: 'Reliability', link: '/reliability' },
     ],
     sidebar: [
       {
@@ -28,6 +29,7 @@ export default defineConfig({
         items: [
           { text: 'Architecture', link: '/architecture' },
           { text: 'Benchmarks', link: '/benchmarks' },
+          { text: 'Reliability', link: '/reliability' },
         ],
       },
     ],

@@ -1,5 +1,6 @@
 /** `pnpm bench`: measures Postern against its peers. See README.md beside this file. */
 import { readArguments, USAGE } from './lib/args.ts'
+import { measureChoices } from './lib/choices.ts'
 import { measureScenario, type ScenarioResult } from './lib/measure.ts'
 import { buildPackages, checkMachine, installPeers, readEnvironment } from './lib/prepare.ts'
 import { keepResults, writePage } from './lib/publish.ts'
@@ -14,7 +15,8 @@ async function main(): Promise<number> {
   const { timing, only, write, strict, build } = readArguments(process.argv.slice(2))
   const scenarios = selectScenarios(only)
   const memory = only.test('memory')
-  if (scenarios.length === 0 && !memory) throw new Error(`--only ${only.source} leaves nothing to run`)
+  const choices = only.test('choice')
+  if (scenarios.length === 0 && !memory && !choices) throw new Error(`--only ${only.source} leaves nothing to run`)
   checkMachine()
   installPeers(print)
   if (build) buildPackages(print)
@@ -27,6 +29,7 @@ async function main(): Promise<number> {
     results.push(result)
     verdicts.push(...judge(result))
   }
+  if (choices) verdicts.push(...(await measureChoices(print)))
   if (memory) {
     // ws, which the checks need, is installed with the peers: it must not be loaded before them.
     const { checkMemory } = await import('./lib/memory.ts')

@@ -89,6 +89,7 @@ async function measureOnce(
     paths: pathsOf(contender),
     connections: scenario.connections,
     bodyBytes: scenario.bodyBytes,
+    status: contender.status ?? 200,
     warmupMs: timing.warmupMs,
     warmupRequests: timing.warmupRequests,
     measureMs: timing.measureMs,

@@ -41,6 +41,8 @@ export interface LoadOrder {
   readonly paths: readonly string[]
   readonly connections: number
   readonly bodyBytes: number
+  /** The status that every answer must have; bodies are compared for 200 alone. */
+  readonly status: number
   readonly warmupMs: number
   /** The warm-up goes on until so many requests were answered, on a slow machine too. */
   readonly warmupRequests: number
@@ -62,4 +64,15 @@ export interface LoadResult {
   readonly maxMs: number
   readonly errors: number
   readonly firstError?: string
+}
+
+/** One order to the process that measures choices. */
+export interface ChoiceOrder {
+  readonly strategy: string
+  readonly targets: number
+}
+
+export interface ChoiceResult {
+  /** CPU of one lease and its settlement, in nanoseconds. */
+  readonly nanos: number
 }

@@ -9,6 +9,8 @@ export interface Contender {
   readonly paths?: readonly string[]
   /** It writes a line for every request to standard output; a run in which lines are missing does not count. */
   readonly logs?: true
+  /** It answers every request with this status, whose body is its own. @default 200, with the upstream's body */
+  readonly status?: number
 }
 
 /** What the CPU time per request of one contender must be, as a multiple of another's in the same run. */
@@ -16,6 +18,8 @@ export interface Goal {
   readonly contender: string
   readonly against: string
   readonly ratio: number
+  /** What it may cost beyond that, in microseconds. @default 0 */
+  readonly plusMicros?: number
   /** `below`: strictly less. */
   readonly relation: 'at most' | 'below'
 }
@@ -40,6 +44,11 @@ const PROXY: Contender = { name: 'postern proxy in Express', file: 'postern-prox
 const BARE: Contender = { name: 'postern proxy, bare server', file: 'postern-bare' }
 const FULL: Contender = { name: 'postern logger+router+balancer+proxy', file: 'postern-full', logs: true }
 const GATEWAY: Contender = { name: 'postern gateway(config)', file: 'postern-gateway', logs: true }
+
+function resilient(parts: string): Contender {
+  return { name: `postern ${parts}+proxy`, file: 'postern-resilient', params: { parts } }
+}
+const QUIET = resilient('balancer+breaker+retries')
 
 const STRATEGIES = [
   { strategy: 'round-robin', judged: true },
@@ -92,6 +101,35 @@ export const SCENARIOS: readonly Scenario[] = [
     baseline: FASTIFY.name,
     contenders: [DIRECT, HPM, FAST, FASTIFY, PROXY, BARE],
     goals: [{ contender: PROXY.name, against: FASTIFY.name, ratio: 1, relation: 'at most' }],
+  },
+  {
+    name: 'resilience',
+    title: 'What the parts for failing upstreams cost while nothing fails, 1 KB answers, 64 connections',
+    bodyBytes: 1024,
+    addresses: 3,
+    connections: 64,
+    baseline: PROXY.name,
+    contenders: [
+      PROXY,
+      resilient('balancer'),
+      resilient('balancer+breaker'),
+      QUIET,
+      resilient('shedder+bulkhead+balancer+breaker+retries'),
+    ],
+    goals: [{ contender: QUIET.name, against: PROXY.name, ratio: 1, plusMicros: 6, relation: 'at most' }],
+  },
+  {
+    name: 'shedding',
+    title: 'What a request costs that is shed, 64 connections',
+    bodyBytes: 1024,
+    addresses: 1,
+    connections: 64,
+    baseline: 'express-hello',
+    contenders: [
+      { name: 'express-hello', file: 'express-hello' },
+      { name: 'postern loadShedder, all shed', file: 'postern-shedding', status: 503 },
+    ],
+    goals: [{ contender: 'postern loadShedder, all shed', against: 'express-hello', ratio: 1.25, relation: 'at most' }],
   },
   {
     name: 'routes',

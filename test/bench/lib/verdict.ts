@@ -29,16 +29,18 @@ export function judge(result: ScenarioResult): readonly Verdict[] {
 function judgeGoal(result: ScenarioResult, goal: Goal): Verdict | undefined {
   const contender = cpuOf(result, goal.contender)
   const against = cpuOf(result, goal.against)
+  const plus = goal.plusMicros ?? 0
   const verdict = {
     scenario: result.scenario.name,
     what: `CPU per request, ${goal.contender} against ${goal.against}`,
-    asked: `${goal.relation === 'below' ? '<' : '<='} ${goal.ratio}`,
+    asked: `${goal.relation === 'below' ? '<' : '<='} ${plus === 0 ? goal.ratio : `+${plus} µs`}`,
   }
   if (contender === undefined || against === undefined) {
     const failed = result.failures.has(goal.contender) || result.failures.has(goal.against)
     return failed ? { ...verdict, measured: 'failed', ok: false } : undefined
   }
-  const ratio = contender / against
-  const ok = goal.relation === 'below' ? ratio < goal.ratio : ratio <= goal.ratio
-  return { ...verdict, measured: ratio.toFixed(3), ok }
+  const most = against * goal.ratio + plus
+  const ok = goal.relation === 'below' ? contender < most : contender <= most
+  const measured = plus === 0 ? (contender / against).toFixed(3) : `+${(contender - against).toFixed(1)} µs`
+  return { ...verdict, measured, ok }
 }

@@ -30,8 +30,10 @@ async function verify(order: LoadOrder): Promise<void> {
       connection.onError = (message) => reject(new Error(`GET ${path}: ${message}`))
       connection.send(requestBytes(order.host, order.port, path))
     }).finally(() => connection.close())
-    if (answer.status !== 200) throw new Error(`GET ${path} was answered ${answer.status}, not 200`)
-    if (answer.body?.equals(expectedBody(order.bodyBytes)) !== true) {
+    if (answer.status !== order.status) {
+      throw new Error(`GET ${path} was answered ${answer.status}, not ${order.status}`)
+    }
+    if (order.status === 200 && answer.body?.equals(expectedBody(order.bodyBytes)) !== true) {
       throw new Error(`GET ${path}: the body is not the upstream's (${answer.body?.length} bytes)`)
     }
   }
@@ -63,7 +65,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
     }
     connection.onAnswer = (answer) => {
       answered += 1
-      if (answer.status !== 200 || answer.bodyBytes !== order.bodyBytes) {
+      if (answer.status !== order.status || (order.status === 200 && answer.bodyBytes !== order.bodyBytes)) {
         note(`status ${answer.status} with ${answer.bodyBytes} bytes`)
       } else if (measuring) {
         latencies[completed] = performance.now() - sentAt
