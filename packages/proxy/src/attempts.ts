@@ -219,6 +219,7 @@ export class Attempts implements AttemptOwner {
 
   #again(attempt: AttemptRun, delayMs: number): void {
     clearTimeout(this.#timer)
+    // Even at once it is not from within: the attempt that has failed is still being taken down.
     this.#timer = setTimeout(onRetryTimer, delayMs, this)
     if (attemptRetried.hasSubscribers) attemptRetried.publish({ exchange: this.exchange, attempt, delayMs })
   }

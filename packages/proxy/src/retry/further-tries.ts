@@ -54,9 +54,10 @@ export class FurtherTries {
     if (retries === undefined || !this.#isAnotherLeft(retries) || !mayFollow(failure, retries, this.#repeatable)) {
       return undefined
     }
-    const delayMs = backoffMs(this.made, retries, Math.random)
-    // What was never sent puts no load on anyone: only the number of tries bounds it.
-    if (this.#isTooLate(delayMs) || !(wasNeverSent(failure) || this.take())) return undefined
+    // What was never sent has put no load on anyone: the next target is asked at once, and only the number of tries bounds it.
+    const neverSent = wasNeverSent(failure)
+    const delayMs = neverSent && this.made === 1 ? 0 : backoffMs(this.made, retries, Math.random)
+    if (this.#isTooLate(delayMs) || !(neverSent || this.take())) return undefined
     this.made++
     return delayMs
   }

@@ -34,7 +34,10 @@ export interface RetryOptions {
    * try that is the last one may take as long as these allow. @default 0
    */
   readonly perTryTimeoutMs?: number
-  /** Pause before the n-th further try: a random time up to `baseMs` × 2^(n-1), at most `maxMs`. @default 25 and 250 */
+  /**
+   * Pause before the n-th further try: a random time up to `baseMs` × 2^(n-1), at most `maxMs`. None before the first where
+   * no connection was made. @default 25 and 250
+   */
   readonly backoff?: { readonly baseMs?: number; readonly maxMs?: number }
   /**
    * Longest `Retry-After` that is waited for, in milliseconds, 0 to 2^31-1, where no other target is left. A longer one
