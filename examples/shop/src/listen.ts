@@ -18,11 +18,3 @@ export async function listen(server: Server, wishedPort: number): Promise<number
   }
   return (server.address() as AddressInfo).port
 }
-
-/** @throws RangeError when the text is no port */
-export function portFrom(text: string | undefined, fallback: number): number {
-  if (text === undefined || text === '') return fallback
-  const port = Number(text)
-  if (/^\d+$/.test(text) && port <= 65_535) return port
-  throw new RangeError(`PORT must be a number from 0 to 65535, got ${JSON.stringify(text)}`)
-}

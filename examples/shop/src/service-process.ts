@@ -7,8 +7,10 @@ export interface ServiceSpec {
   readonly service: 'products' | 'inventory' | 'payments'
   /** Tells instances apart: `products-1`. */
   readonly instance: string
-  /** Path of the SQLite file that this instance makes. */
+  /** Path of the SQLite file of this instance; made when there is none. */
   readonly database: string
+  /** @default a free one */
+  readonly port?: number
   /** Further environment variables. */
   readonly env?: Readonly<Record<string, string>>
 }
@@ -24,6 +26,7 @@ export interface ServiceProcess {
   readonly service: ServiceSpec['service']
   readonly instance: string
   readonly url: string
+  readonly port: number
   readonly pid: number
   /** Resolves when the process is gone, whatever the reason. */
   readonly ended: Promise<ServiceEnd>
@@ -46,7 +49,13 @@ const START_MS = 20_000
 export async function startService(spec: ServiceSpec, onSpawn: (kill: () => void) => void): Promise<ServiceProcess> {
   const main = fileURLToPath(new URL(`./services/${spec.service}/main.ts`, import.meta.url))
   const child = fork(main, {
-    env: { ...process.env, ...spec.env, INSTANCE: spec.instance, DATABASE: spec.database },
+    env: {
+      ...process.env,
+      ...spec.env,
+      INSTANCE: spec.instance,
+      DATABASE: spec.database,
+      SERVICE_PORT: String(spec.port ?? 0),
+    },
     // The services know nothing of the gateway, nor of the flags that it is run with.
     execArgv: [],
   })
@@ -64,6 +73,7 @@ export async function startService(spec: ServiceSpec, onSpawn: (kill: () => void
     service: spec.service,
     instance: spec.instance,
     url: `http://127.0.0.1:${port}`,
+    port,
     pid: child.pid!,
     ended,
     get end() {

@@ -5,8 +5,21 @@ import { join } from 'node:path'
 import type { ShopTargets } from './gateway.ts'
 import { type ServiceProcess, type ServiceSpec, startService } from './service-process.ts'
 
+export interface ShopOptions {
+  /**
+   * After how many milliseconds a service that ended by itself is started again, on its old port and with its old data.
+   * @default never
+   */
+  readonly restartMs?: number | undefined
+  /** Called when a service ends that was not asked to. */
+  readonly onEnded?: (service: ServiceProcess) => void
+  /** Called when a service that had ended listens again. */
+  readonly onRestarted?: (service: ServiceProcess) => void
+}
+
 /** The services of the shop, each in a process of its own. */
 export interface Shop {
+  /** Live: one that was started again takes the place of the one that ended. */
   readonly services: readonly ServiceProcess[]
   /** Where the gateway finds them. */
   readonly targets: ShopTargets
@@ -24,13 +37,14 @@ const STOP_MS = 3_000
 /**
  * Starts two instances of products, the inventory and payments, each with a new SQLite file.
  *
- * @param onEnded called when a service ends that was not asked to
  * @throws when a service does not start; those that did are ended again
  */
-export async function startShop(onEnded: (service: ServiceProcess, shop: Shop) => void = () => {}): Promise<Shop> {
+export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-shop-'))
   const services: ServiceProcess[] = []
-  const kills: (() => void)[] = []
+  const kills = new Set<() => void>()
+  const timers = new Set<NodeJS.Timeout>()
+  const starting = new Set<Promise<unknown>>()
   let isClosing = false
 
   // Also when the process is ended at once: no service and no file stays behind.
@@ -40,29 +54,66 @@ export async function startShop(onEnded: (service: ServiceProcess, shop: Shop) =
   }
   process.once('exit', clearAway)
 
-  async function start(
-    service: ServiceSpec['service'],
-    instance: string,
-    env: Record<string, string> = {},
-  ): Promise<ServiceProcess> {
-    const database = join(folder, `${instance}.sqlite`)
-    const started = await startService({ service, instance, env, database }, (kill) => kills.push(kill))
-    services.push(started)
-    return started
+  async function start(spec: InstanceSpec): Promise<ServiceProcess> {
+    let kill = (): void => {}
+    const database = join(folder, `${spec.instance}.sqlite`)
+    const started = startService({ ...spec, database }, (given) => {
+      kill = given
+      kills.add(given)
+    })
+    starting.add(started)
+    try {
+      const service = await started
+      const at = services.findIndex(({ instance }) => instance === spec.instance)
+      if (at < 0) services.push(service)
+      else services[at] = service
+      void service.ended.then(() => {
+        kills.delete(kill)
+        if (isClosing) return
+        options.onEnded?.(service)
+        startLater({ ...spec, port: service.port })
+      })
+      return service
+    } catch (error) {
+      kills.delete(kill)
+      throw error
+    } finally {
+      starting.delete(started)
+    }
+  }
+
+  function startLater(spec: InstanceSpec): void {
+    if (options.restartMs === undefined || isClosing) return
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      start(spec).then(
+        (service) => {
+          if (!isClosing) options.onRestarted?.(service)
+        },
+        (error: unknown) => {
+          if (isClosing) return
+          console.error(error)
+          startLater(spec)
+        },
+      )
+    }, options.restartMs)
+    timers.add(timer)
   }
 
   async function close(): Promise<void> {
     isClosing = true
+    for (const timer of timers) clearTimeout(timer)
+    await Promise.allSettled(starting)
     await Promise.all(services.map((service) => service.stop(STOP_MS)))
     process.off('exit', clearAway)
     clearAway()
   }
 
   const results = await Promise.allSettled([
-    start('products', 'products-1'),
-    start('products', 'products-2'),
-    start('inventory', 'inventory').then((inventory) =>
-      start('payments', 'payments', { INVENTORY_URL: inventory.url }),
+    start({ service: 'products', instance: 'products-1' }),
+    start({ service: 'products', instance: 'products-2' }),
+    start({ service: 'inventory', instance: 'inventory' }).then(({ url }) =>
+      start({ service: 'payments', instance: 'payments', env: { INVENTORY_URL: url } }),
     ),
   ])
   const failed = results.find((result) => result.status === 'rejected')
@@ -72,7 +123,7 @@ export async function startShop(onEnded: (service: ServiceProcess, shop: Shop) =
   }
   services.sort((a, b) => ORDER.indexOf(a.instance) - ORDER.indexOf(b.instance))
 
-  const shop: Shop = {
+  return {
     services,
     targets: {
       products: targetsOf(services, 'products'),
@@ -87,13 +138,9 @@ export async function startShop(onEnded: (service: ServiceProcess, shop: Shop) =
     },
     close,
   }
-  for (const service of services) {
-    void service.ended.then(() => {
-      if (!isClosing) onEnded(service, shop)
-    })
-  }
-  return shop
 }
+
+type InstanceSpec = Omit<ServiceSpec, 'database'>
 
 const ORDER = ['products-1', 'products-2', 'inventory', 'payments']
 

@@ -3,11 +3,16 @@ import type { ServiceProcess } from './service-process.ts'
 /** As `--json`, which curl has since 7.82, says it. */
 const JSON_BODY = "-H 'Content-Type: application/json' -d"
 
-/** What is printed once everything runs. */
-export function welcome(gateway: string, services: readonly ServiceProcess[]): string {
+/**
+ * What is printed once everything runs.
+ *
+ * @param restartMs undefined: nobody starts a service again
+ */
+export function welcome(gateway: string, services: readonly ServiceProcess[], restartMs: number | undefined): string {
   const rows = services.map(
     ({ instance, url, pid }) => `  ${instance.padEnd(12)} ${url.padEnd(24)} pid ${pid}  ${PATHS[instance] ?? ''}`,
   )
+  const pidOf = (wanted: string): number => services.find(({ instance }) => instance === wanted)!.pid
   return `
   the shop      ${gateway}
 
@@ -26,7 +31,15 @@ Order events, then pay with another key:
 
   npx --yes wscat -c ${gateway.replace('http', 'ws')}/events
 
-Ctrl-C drains and ends; once more ends at once. From here on: one line a request.
+Kill a service and watch: ask on and on in the other terminal, and kill from a third one. ${restartText(restartMs)}
+
+  while sleep 0.2; do curl -s -o /dev/null -w '%{http_code}\\n' ${gateway}/products/mug-blue; done
+  kill -9 ${pidOf('products-2')}
+  while sleep 0.5; do curl -sw ' %{http_code}\\n' ${gateway}/payments -H 'Idempotency-Key: order-2' ${JSON_BODY} '{"sku":"note-dots","card":"4242 4242 4242 4242"}'; done
+  kill -9 ${pidOf('payments')}
+
+Ctrl-C drains and ends; once more ends at once. From here on: one line a request; >> is what becomes of
+services and circuits.
 `
 }
 
@@ -37,14 +50,23 @@ const PATHS: Readonly<Record<string, string>> = {
   payments: '/payments, WebSocket /events',
 }
 
-/** What is said when a service ends by itself; nobody starts it again. */
-export function endedText(service: ServiceProcess, services: readonly ServiceProcess[]): string {
+/**
+ * What is said when a service ends by itself.
+ *
+ * @param restartMs undefined: nobody starts it again
+ */
+export function endedText(service: ServiceProcess, restartMs: number | undefined): string {
   const { code, signal } = service.end!
-  const how = `${service.instance} ended (${signal ?? `exit code ${code}`})`
-  const left = services.filter((other) => other.service === service.service && other.end === undefined)
-  if (left.length === 0) return `${how}; nobody is left for ${service.service}, its requests are answered 502`
-  const names = left.map((other) => other.instance).join(', ')
-  return `${how}; the gateway goes on with ${names}, and answers 502 where it still tries ${service.instance}`
+  return `${service.instance} ended (${signal ?? `exit code ${code}`}). ${restartText(restartMs)}`
+}
+
+function restartText(restartMs: number | undefined): string {
+  return restartMs === undefined ? 'Nobody starts it again.' : `It is started again after ${restartMs / 1_000} s.`
+}
+
+/** What is said when it listens again. */
+export function restartedText({ instance, pid }: ServiceProcess): string {
+  return `${instance} runs again, pid ${pid}`
 }
 
 /** What a drain waits for: `payments 2, products 1`. */

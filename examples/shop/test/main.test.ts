@@ -20,9 +20,9 @@ beforeEach(async () => {
 afterEach(() => rm(temporary, { recursive: true, force: true }))
 
 /** Runs the example as `pnpm start` does, and reads what it prints, until it has printed `text`. */
-async function start(port: number, text = 'one line a request') {
+async function start(port: number, text = 'one line a request', env: Record<string, string> = {}) {
   const child = spawn(process.execPath, ['--conditions=@postern/source', MAIN], {
-    env: { ...process.env, PORT: String(port), TMPDIR: temporary },
+    env: { ...process.env, PORT: String(port), TMPDIR: temporary, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let printed = ''
@@ -57,8 +57,8 @@ function isAlive(pid: number): boolean {
 }
 
 describe('main.ts', () => {
-  test('prints where everything is, serves, logs, drains at SIGINT and leaves nothing behind', async () => {
-    const shop = await start(0)
+  test('prints where everything is, serves, logs, tells of an instance that is killed and comes back, drains at SIGINT and leaves nothing behind', async () => {
+    const shop = await start(0, undefined, { RESTART_MS: '200' })
     try {
       expect(Object.keys(shop.pids)).toEqual(['products-1', 'products-2', 'inventory', 'payments'])
       expect(await readdir(temporary)).toHaveLength(1)
@@ -69,11 +69,25 @@ describe('main.ts', () => {
       expect(line).toMatchObject({ path: '/products/mug-blue', status: 200, id: reply.headers['x-request-id'] })
 
       process.kill(shop.pids['products-2']!, 'SIGKILL')
-      await eventually(() => shop.printed().includes('products-2 ended (SIGKILL); the gateway goes on with products-1'))
+      // With customers about it is noticed however soon it is back.
+      await eventually(async () => {
+        expect((await request(`${shop.url}/products/mug-blue`)).status).toBe(200)
+        return shop.printed().includes('products-2 is unreachable')
+      })
+      await eventually(() => shop.printed().includes('>> products-2 is back'), { timeoutMs: 10_000 })
+      const told = [...shop.printed().matchAll(/^>> (.*)$/gm)].map((match) => match[1]!)
+      const pid = Number(/products-2 runs again, pid (\d+)/.exec(shop.printed())?.[1])
+      expect(told.toSorted()).toEqual([
+        'products-2 ended (SIGKILL). It is started again after 0.2 s.',
+        'products-2 is back',
+        'products-2 is unreachable: products-1 takes over',
+        `products-2 runs again, pid ${pid}`,
+      ])
+      expect(isAlive(pid)).toBe(true)
 
       shop.child.kill('SIGINT')
       expect(await shop.closed).toEqual([0, null])
-      expect(Object.values(shop.pids).filter(isAlive)).toEqual([])
+      expect([...Object.values(shop.pids), pid].filter(isAlive)).toEqual([])
       expect(await readdir(temporary)).toEqual([])
       expect(shop.errors()).toBe('')
     } finally {
@@ -94,10 +108,12 @@ describe('main.ts', () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
-    const shop = await start(port)
+    const shop = await start(port, undefined, { RESTART_MS: 'off' })
     try {
       expect(shop.printed()).toContain(`port ${port} is taken`)
       expect(shop.url).not.toBe(`http://127.0.0.1:${port}`)
+
+      expect(shop.printed()).toContain('Nobody starts it again.')
 
       const slow = request(`${shop.url}/payments`, {
         method: 'POST',

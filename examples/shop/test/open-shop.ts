@@ -3,11 +3,14 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Reply, request } from '@postern/test-kit'
 import { createApp } from '../src/gateway.ts'
-import { type Shop, startShop } from '../src/shop.ts'
+import { type Shop, type ShopOptions, startShop } from '../src/shop.ts'
+
+// Services inherit it: a slow bank is slow enough with one second.
+process.env.BANK_SLOW_MS = '1000'
 
 /** Starts the services and the gateway in front of them, as `main.ts` does, without its output. */
-export async function openShop() {
-  const shop: Shop = await startShop()
+export async function openShop(options: ShopOptions = {}) {
+  const shop: Shop = await startShop(options)
   const { app, gw } = createApp(shop.targets, false)
   const server = gw.attach(createServer(app))
   server.listen(0, '127.0.0.1')

@@ -1,4 +1,4 @@
-import { connectWebSocket, HandshakeRefused, request } from '@postern/test-kit'
+import { connectWebSocket, HandshakeRefused, type Reply, request } from '@postern/test-kit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CARDS } from '../src/services/payments/bank.ts'
 import { type OpenShop, openShop } from './open-shop.ts'
@@ -29,6 +29,25 @@ describe('an open shop', () => {
     const skus = [first, second].flatMap((reply) => (reply.json() as Page).items.map((item) => item.sku))
     expect(new Set(skus).size).toBe(6)
     expect(first.json()).toMatchObject({ page: 1, pageSize: 3, total: 18 })
+  })
+
+  test('has both instances of products answer in turn', async () => {
+    const replies: Reply[] = []
+    for (let i = 0; i < 4; i++) replies.push(await shop.get('/products/mug-blue'))
+    expect(replies.map((reply) => reply.status)).toEqual([200, 200, 200, 200])
+    const [first, second, third, fourth] = replies.map((reply) => reply.headers['x-instance'])
+    expect(new Set([first, second])).toEqual(new Set(['products-1', 'products-2']))
+    expect([third, fourth]).toEqual([first, second])
+  })
+
+  test('says 404 to what is not sold', async () => {
+    expect((await shop.get('/products/unicorn')).json()).toMatchObject({ error: 'unknown_product' })
+  })
+
+  test('leaves what no route takes to the app behind the gateway', async () => {
+    expect((await shop.get('/')).json()).toMatchObject({ shop: 'open' })
+    expect((await shop.get('/unknown')).status).toBe(404)
+    expect((await request(`${shop.url}/products`, { method: 'DELETE' })).status).toBe(404)
   })
 
   test('filters by category and searches, with wildcards of SQL taken as text', async () => {
@@ -83,6 +102,7 @@ describe('an open shop', () => {
     expect(atOnce.map((reply) => reply.status).sort()).toEqual([200, 200, 200, 200, 201])
     expect(later.status).toBe(200)
     expect(later.headers['idempotency-replayed']).toBe('true')
+    expect((await shop.get(atOnce.find((reply) => reply.status === 201)!.headers.location!)).text).toBe(later.text)
     expect(new Set([...atOnce, later].map((reply) => reply.text)).size).toBe(1)
     expect(await available('pen-brass')).toBe(before - 1)
   })

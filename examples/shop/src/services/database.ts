@@ -1,6 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
 
-/** Opens a SQLite file, made for speed rather than for surviving a power cut: the shop's data is made anew each start. */
+/**
+ * Opens a SQLite file; what it holds from a process before this one stays. Nothing is lost by `kill -9`; made for speed, it
+ * would not survive a power cut.
+ *
+ * @param schema statements that can be run again: `CREATE … IF NOT EXISTS`
+ */
 export function openDatabase(path: string, schema: string): DatabaseSync {
   const database = new DatabaseSync(path)
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON')

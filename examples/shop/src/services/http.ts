@@ -18,12 +18,20 @@ export class ServiceError extends Error {
 /**
  * The frame of every service: JSON in and out, `/healthz`, which instance answered, errors as
  * `{ error, message }`.
+ *
+ * @param check throws when the service cannot do its work; asked by `/healthz`, often, so it should be cheap
  */
-export function createServiceApp(instance: string, routes: Router): Express {
+export function createServiceApp(instance: string, routes: Router, check: () => void = () => {}): Express {
   const app = express()
   app.disable('x-powered-by')
   app.use(namesInstance(instance))
   app.get('/healthz', (_req, res) => {
+    try {
+      check()
+    } catch {
+      res.status(503).json({ status: 'failing', instance })
+      return
+    }
     res.json({ status: 'ok', instance, uptimeSeconds: Math.round(process.uptime()) })
   })
   app.use(express.json({ limit: '16kb' }))

@@ -25,7 +25,7 @@ export interface Service {
 const GRACE_MS = 5_000
 
 /**
- * Runs a service in this process: listens on a free port of 127.0.0.1, tells the parent which (`{ port }` over IPC), and
+ * Runs a service in this process: listens on 127.0.0.1, tells the parent which (`{ port }` over IPC), and
  * stops cleanly on SIGTERM or when the parent is gone.
  */
 export function runService(build: (settings: ServiceSettings) => Service): void {
@@ -34,7 +34,8 @@ export function runService(build: (settings: ServiceSettings) => Service): void 
   // Longer than the proxy in front keeps its idle connections, so that it never sends into one that we are closing.
   server.keepAliveTimeout = 30_000
   service.onServer?.(server)
-  server.listen(0, '127.0.0.1', () => {
+  // Its own port, when it is started again; else a free one.
+  server.listen(Number(process.env.SERVICE_PORT ?? 0), '127.0.0.1', () => {
     process.send?.({ port: (server.address() as AddressInfo).port })
   })
 

@@ -39,16 +39,16 @@ export interface InventoryStore {
 
 // The checks make an oversold shop impossible, whatever the code above them does.
 const SCHEMA = `
-CREATE TABLE stock (
+CREATE TABLE IF NOT EXISTS stock (
   sku TEXT PRIMARY KEY,
   available INTEGER NOT NULL CHECK (available >= 0)
 );
-CREATE TABLE reservations (
+CREATE TABLE IF NOT EXISTS reservations (
   id TEXT PRIMARY KEY,
   sku TEXT NOT NULL REFERENCES stock (sku),
   quantity INTEGER NOT NULL CHECK (quantity > 0)
 );
-CREATE INDEX reservations_by_sku ON reservations (sku);
+CREATE INDEX IF NOT EXISTS reservations_by_sku ON reservations (sku);
 `
 
 const STOCK = `
@@ -57,7 +57,8 @@ FROM stock LEFT JOIN reservations ON reservations.sku = stock.sku`
 
 export function openInventoryStore(path: string): InventoryStore {
   const database = openDatabase(path, SCHEMA)
-  const seed = database.prepare('INSERT INTO stock VALUES (?, ?)')
+  // What was sold before this process stays sold.
+  const seed = database.prepare('INSERT OR IGNORE INTO stock VALUES (?, ?)')
   inTransaction(database, () => {
     for (const item of CATALOGUE) seed.run(item.sku, item.stock)
   })

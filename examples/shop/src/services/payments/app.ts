@@ -34,7 +34,7 @@ export function createApp(instance: string, store: PaymentStore, checkout: Check
     res.json(shown(payment))
   })
 
-  return createServiceApp(instance, routes)
+  return createServiceApp(instance, routes, store.check)
 }
 
 function cardNumber(value: unknown): string {

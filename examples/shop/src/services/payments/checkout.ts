@@ -36,12 +36,25 @@ export function createCheckout(store: PaymentStore, inventory: Inventory, tell: 
   async function execute(key: string, { sku, quantity, card }: Order): Promise<Payment> {
     const priceCents = store.priceOf(sku)
     if (priceCents === undefined) throw new ServiceError(404, 'unknown_sku', 'We sell no such thing.')
-    // Known to us and the inventory alone: whoever knows it may release the stock.
-    const reservation = randomUUID()
+    // Known to us, the inventory and the bank alone: whoever knows it may release the stock.
+    const reservation = store.begin(key)
+    try {
+      return await carryOut(key, reservation, { sku, quantity, card }, priceCents)
+    } finally {
+      store.end(key)
+    }
+  }
+
+  async function carryOut(
+    key: string,
+    reservation: string,
+    { sku, quantity, card }: Order,
+    priceCents: number,
+  ): Promise<Payment> {
     const available = await inventory.reserve({ id: reservation, sku, quantity })
     let isPaid = false
     try {
-      isPaid = await charge(card)
+      isPaid = await charge(card, reservation)
     } finally {
       if (!isPaid) await inventory.release(reservation)
     }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { CATALOGUE, CURRENCY } from '../catalogue.ts'
 import { inTransaction, openDatabase } from '../database.ts'
 
@@ -20,12 +21,23 @@ export interface PaymentStore {
   findByKey(key: string): Payment | undefined
   /** @throws when there is a payment with that key already */
   add(key: string, payment: Omit<Payment, 'currency'>): Payment
+  /**
+   * Notes that an order is under way.
+   *
+   * @returns the id under which its stock is reserved and its card charged; the same as before when this process was killed
+   * half way, so that neither is done twice
+   */
+  begin(key: string): string
+  /** The order is no longer under way, whatever it came to. */
+  end(key: string): void
+  /** @throws when the database does not answer */
+  check(): void
   close(): void
 }
 
 const SCHEMA = `
-CREATE TABLE prices (sku TEXT PRIMARY KEY, cents INTEGER NOT NULL CHECK (cents > 0));
-CREATE TABLE payments (
+CREATE TABLE IF NOT EXISTS prices (sku TEXT PRIMARY KEY, cents INTEGER NOT NULL CHECK (cents > 0));
+CREATE TABLE IF NOT EXISTS payments (
   id TEXT PRIMARY KEY,
   idempotency_key TEXT NOT NULL UNIQUE,
   status TEXT NOT NULL CHECK (status IN ('paid', 'declined')),
@@ -35,6 +47,10 @@ CREATE TABLE payments (
   card TEXT NOT NULL,
   created_at TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS orders_under_way (
+  idempotency_key TEXT PRIMARY KEY,
+  reservation TEXT NOT NULL
+);
 `
 
 const COLUMNS = `id, status, sku, quantity, amount_cents AS amountCents, '${CURRENCY}' AS currency, card,
@@ -42,7 +58,7 @@ const COLUMNS = `id, status, sku, quantity, amount_cents AS amountCents, '${CURR
 
 export function openPaymentStore(path: string): PaymentStore {
   const database = openDatabase(path, SCHEMA)
-  const seed = database.prepare('INSERT INTO prices VALUES (?, ?)')
+  const seed = database.prepare('INSERT OR IGNORE INTO prices VALUES (?, ?)')
   inTransaction(database, () => {
     for (const item of CATALOGUE) seed.run(item.sku, item.priceCents)
   })
@@ -50,12 +66,21 @@ export function openPaymentStore(path: string): PaymentStore {
   const byId = database.prepare(`SELECT ${COLUMNS} FROM payments WHERE id = ?`)
   const byKey = database.prepare(`SELECT ${COLUMNS} FROM payments WHERE idempotency_key = ?`)
   const insert = database.prepare(`INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${COLUMNS}`)
+  const begin = database.prepare(`
+    INSERT INTO orders_under_way VALUES (?, ?)
+    ON CONFLICT (idempotency_key) DO UPDATE SET reservation = reservation
+    RETURNING reservation`)
+  const end = database.prepare('DELETE FROM orders_under_way WHERE idempotency_key = ?')
+  const check = database.prepare('SELECT 1 FROM payments LIMIT 1')
   return {
     priceOf: (sku) => (price.get(sku) as { cents: number } | undefined)?.cents,
     find: (id) => byId.get(id) as Payment | undefined,
     findByKey: (key) => byKey.get(key) as Payment | undefined,
     add: (key, { id, status, sku, quantity, amountCents, card, createdAt }) =>
       insert.get(id, key, status, sku, quantity, amountCents, card, createdAt) as unknown as Payment,
+    begin: (key) => (begin.get(key, randomUUID()) as { reservation: string }).reservation,
+    end: (key) => void end.run(key),
+    check: () => void check.get(),
     close: () => database.close(),
   }
 }

@@ -26,14 +26,14 @@ export interface ProductStore {
 }
 
 const SCHEMA = `
-CREATE TABLE products (
+CREATE TABLE IF NOT EXISTS products (
   sku TEXT PRIMARY KEY,
   name TEXT NOT NULL,
   category TEXT NOT NULL,
   description TEXT NOT NULL,
   price_cents INTEGER NOT NULL CHECK (price_cents > 0)
 );
-CREATE INDEX products_by_category ON products (category, name);
+CREATE INDEX IF NOT EXISTS products_by_category ON products (category, name);
 `
 
 const COLUMNS = `sku, name, category, description, price_cents AS priceCents, '${CURRENCY}' AS currency`
@@ -43,7 +43,7 @@ const MATCHES = `
 
 export function openProductStore(path: string): ProductStore {
   const database = openDatabase(path, SCHEMA)
-  const insert = database.prepare('INSERT INTO products VALUES (?, ?, ?, ?, ?)')
+  const insert = database.prepare('INSERT OR IGNORE INTO products VALUES (?, ?, ?, ?, ?)')
   inTransaction(database, () => {
     for (const item of CATALOGUE) insert.run(item.sku, item.name, item.category, item.description, item.priceCents)
   })
