@@ -21,6 +21,7 @@ export default defineConfig({
         text: 'Use',
         items: [
           { text: 'Getting started', link: '/getting-started' },
+          { text: 'When a service fails', link: '/resilience' },
           { text: 'Problem codes', link: '/problems' },
         ],
       },

@@ -6,7 +6,7 @@ import express from 'express'
 /** `loadShedder()` at a time when nothing may pass: what a refusal costs. */
 export function createServer(): Server {
   const app = express()
-  app.use(loadShedder({ maxInFlight: 1, shares: { low: 0, normal: 0, high: 0 } }))
+  app.use(loadShedder({ eventLoopDelayMs: 100, delaySource: { delayMs: () => 10_000 } }))
   const server = createHttpServer(app)
   harden(server)
   return server
