@@ -1,12 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { BalancerHandler } from '@postern/balancer'
-import { ConfigError, type Logger } from '@postern/contracts'
+import { ConfigError, exchangeOf, type Logger } from '@postern/contracts'
 import type { LoadShedderHandler } from '@postern/overload'
 import { attachUpgrades, harden, type RequestHandler } from '@postern/proxy'
 import type { RouterHandler } from '@postern/router'
 import { closeParts, compile } from './compile.ts'
 import type { GatewayConfig } from './config.ts'
+import { UnderWay } from './under-way.ts'
 import type { Upstream as BuiltUpstream, UpstreamParts } from './upstream.ts'
 
 /** The handler, with its handles. */
@@ -48,18 +49,17 @@ export function gateway<const Upstream extends string>(config: GatewayConfig<Ups
   const { logger, shedder, router, upstreams } = compile(config)
   const graceMs = config.shutdown?.graceMs ?? 10_000
   const servers = new Set<Server | SecureServer>()
-  let draining = false
+  const underWay = new UnderWay()
   let closed: Promise<void> | undefined
 
   function gatewayHandler(req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void): void {
-    // The client is to come back over a new connection, which another instance takes.
-    if (draining) res.shouldKeepAlive = false
+    underWay.add(exchangeOf(req, res))
     if (logger === undefined) router(req, res, next)
     else logger(req, res, () => router(req, res, next))
   }
 
   async function shutDown(): Promise<void> {
-    draining = true
+    underWay.drain()
     const deadline = performance.now() + graceMs
     const proxies = [...upstreams.values()].map((upstream) => upstream.proxy)
     for (const proxy of proxies) proxy.drain()
@@ -115,10 +115,21 @@ function appOf(server: Server | SecureServer): RequestHandler {
   ])
 }
 
+/** How often a server that is being stopped looks for connections that have become idle, in milliseconds. */
+const IDLE_CHECK_MS = 50
+
+/**
+ * Takes no new connections, and resolves when the last one is gone. Node closes those that are idle at that moment; one
+ * whose answer had begun by then, or was not ours, becomes idle later and would stay until its keep-alive runs out.
+ */
 function stopServer(server: Server | SecureServer): Promise<void> {
   return new Promise((resolve) => {
     if (!server.listening) return resolve()
-    server.close(() => resolve())
+    const timer = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
+    server.close(() => {
+      clearInterval(timer)
+      resolve()
+    })
   })
 }
 

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { Agent, createServer, type Server } from 'node:http'
 import { ConfigError } from '@postern/contracts'
 import { connectWebSocket, eventually, request, serve, startUpstream, startWebSocketUpstream } from '@postern/test-kit'
 import express from 'express'
@@ -236,6 +236,33 @@ describe('close', () => {
     expect((await answer).status).toBe(200)
     expect((await answer).headers.connection).toBe('close')
     await closing
+  })
+
+  it('does not wait for keep-alive connections, whether their answer had begun before or not', async () => {
+    const releases: (() => void)[] = []
+    const slow = await startUpstream((req, res) => {
+      if (req.url === '/begun') res.write('begun, ')
+      releases.push(() => res.end('done'))
+    })
+    closers.push(() => slow.close())
+    const { gw, url } = await start({
+      upstreams: { slow: { targets: [slow.url] } },
+      routes: [{ prefix: '/', upstream: 'slow' }],
+    })
+    const agent = new Agent({ keepAlive: true })
+    closers.push(() => agent.destroy())
+    let begun = false
+    const waiting = request(`${url}/`, { agent })
+    const streaming = request(`${url}/begun`, { agent, onResponse: () => (begun = true) })
+    await eventually(() => expect([releases.length, begun]).toEqual([2, true]))
+    const startedAt = performance.now()
+    const closing = gw.close()
+    for (const release of releases) release()
+    expect((await waiting).headers.connection).toBe('close')
+    expect((await streaming).text).toBe('begun, done')
+    await closing
+    // Their keep-alive alone would have held it for five seconds.
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
   })
 
   it('cuts what is still under way when the time is over', async () => {
