@@ -93,8 +93,9 @@ export function limitExchange(exchange: Exchange, options: ResolvedDeadline): vo
   const header = options.forward ? options.header : undefined
   const atMs = Math.min(exchange.receivedAtMs + ms, known?.atMs ?? Number.POSITIVE_INFINITY)
   if (atMs === Number.POSITIVE_INFINITY) return
-  if (known !== undefined && known.atMs <= atMs && header === undefined) return
   const inherited = known instanceof ExchangeDeadline ? known.header : undefined
+  // Nothing that is not known already: whoever holds its signal keeps the one that counts.
+  if (known !== undefined && known.atMs <= atMs && (header === undefined || header === inherited)) return
   exchange.deadline = new ExchangeDeadline(exchange, atMs, header ?? inherited)
 }
 
