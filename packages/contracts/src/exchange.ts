@@ -38,6 +38,35 @@ export interface Deadline {
   remainingMs(): number
 }
 
+/** Why a cache sent a request on, in the words of RFC 9211 §2.2. */
+export type CacheForwardReason =
+  | 'bypass'
+  | 'method'
+  | 'uri-miss'
+  | 'vary-miss'
+  | 'miss'
+  | 'request'
+  | 'stale'
+  | 'partial'
+
+/** What a cache did with an exchange, in the words of RFC 9211; the client reads the same in `Cache-Status`. */
+export interface CacheVerdict {
+  /** The answer came from the store, and nobody was asked for it. */
+  readonly hit: boolean
+  /** Why the request was sent on; undefined for a hit. */
+  readonly fwd: CacheForwardReason | undefined
+  /** Status of the answer that came then; undefined while there is none. */
+  readonly fwdStatus: number | undefined
+  /** How much longer the answer is fresh, in seconds; negative when it is stale already, undefined when that is not known. */
+  readonly ttlS: number | undefined
+  /** The answer was stored. */
+  readonly stored: boolean
+  /** The request waited for another one like it, and shares its answer. */
+  readonly collapsed: boolean
+  /** What the other members do not say: `no-store`, `stale-if-error`. */
+  readonly detail: string | undefined
+}
+
 /**
  * Why an attempt was made: `first` for the request itself; `stale` again, since the pooled connection was closed just as
  * it was used; `retry` since the one before failed; `hedge` beside one that is taking long.
@@ -92,12 +121,14 @@ export class Exchange {
   route: MatchedRoute | undefined = undefined
   /** Written by an authentication stage. */
   identity: Identity | undefined = undefined
+  /** Written by the cache; undefined where none is mounted, or it has not decided yet. */
+  cache: CacheVerdict | undefined = undefined
   /** Written by the balancer; narrowed by a circuit breaker and others. */
   selection: Selection | undefined = undefined
   /** Edits that the proxy applies to the upstream request and to the answer. */
-  readonly outgoing: OutgoingEdits = new OutgoingEdits()
+  readonly outgoing: OutgoingEdits
   /** Written by the proxy, one a try. */
-  readonly attempts: Attempt[] = []
+  readonly attempts: Attempt[]
   /** Written by whoever sets a limit to the whole exchange; everyone who waits asks it. */
   deadline: Deadline | undefined = undefined
   /** Answers in place of an error of the gateway's own; see {@link offerFallback}. */
@@ -110,18 +141,58 @@ export class Exchange {
   requestBodyBytes = 0
   /** Bytes of the answer's body, framing not counted; in a tunnel, the bytes towards the client. */
   responseBodyBytes = 0
+  /** True when no client asked: a cache is revalidating what it has stored. Stages that count or limit clients leave it out. */
+  background = false
   /** True once the connection or the answer is over. */
   closed = false
   #id: string | undefined = undefined
   #observer: ExchangeObserver | undefined = undefined
   #observers: ExchangeObserver[] | undefined = undefined
   #listening = false
+  /** The exchange that this one was forked from. */
+  readonly #whole: Exchange | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  /** @param whole the exchange to fork; see {@link fork} */
+  constructor(request: IncomingMessage, response: ServerResponse, whole?: Exchange) {
     this.request = request
     this.response = response
-    this.receivedAtMs = performance.now()
-    if (exchangeFinished.hasSubscribers) this.#listen()
+    this.#whole = whole
+    if (whole === undefined) {
+      this.receivedAtMs = performance.now()
+      this.outgoing = new OutgoingEdits()
+      this.attempts = []
+      if (exchangeFinished.hasSubscribers) this.#listen()
+    } else {
+      this.receivedAtMs = whole.receivedAtMs
+      this.outgoing = whole.outgoing
+      this.attempts = whole.attempts
+      this.route = whole.route
+      this.identity = whole.identity
+      this.selection = whole.selection
+      this.deadline = whole.deadline
+      this.fallback = whole.fallback
+      this.background = whole.background
+    }
+  }
+
+  /**
+   * An exchange for what is behind a stage that may go on when the client has left, or has it answered before: a cache
+   * that fetches for several clients at once. It knows all that this one knows, shares its edits and its attempts, and
+   * ends when that stage calls {@link close}; the response's `close` does not end it, and it is not published.
+   *
+   * The stage puts it on the request (`req.gateway`), and tells this one with {@link join} what became of it.
+   */
+  fork(): Exchange {
+    return new Exchange(this.request, this.response, this)
+  }
+
+  /** Takes over what the stages behind a fork have found out, for the log and all others who watch this exchange. */
+  join(fork: Exchange): void {
+    this.route ??= fork.route
+    this.identity ??= fork.identity
+    this.selection ??= fork.selection
+    this.failure ??= fork.failure
+    this.requestBodyBytes = fork.requestBodyBytes
   }
 
   /**
@@ -129,7 +200,7 @@ export class Exchange {
    * 128 characters out of `A-Z a-z 0-9 . _ ~ : @ + / = -`, else a random UUID.
    */
   get id(): string {
-    this.#id ??= acceptedId(this.request) ?? randomUUID()
+    this.#id ??= this.#whole?.id ?? acceptedId(this.request) ?? randomUUID()
     return this.#id
   }
 
@@ -165,7 +236,7 @@ export class Exchange {
     const others = this.#observers
     if (others !== undefined) for (let i = others.length - 1; i >= 0; i--) this.#tell(others[i]!)
     if (this.#observer !== undefined) this.#tell(this.#observer)
-    if (exchangeFinished.hasSubscribers) exchangeFinished.publish(this)
+    if (this.#whole === undefined && exchangeFinished.hasSubscribers) exchangeFinished.publish(this)
   }
 
   /** One observer that throws must neither keep the news from the others nor end the process. */
@@ -178,7 +249,7 @@ export class Exchange {
   }
 
   #listen(): void {
-    if (this.#listening) return
+    if (this.#listening || this.#whole !== undefined) return
     this.#listening = true
     if (this.response.closed || this.response.destroyed) process.nextTick(() => this.close())
     else this.response.once('close', () => this.close())

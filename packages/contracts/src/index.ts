@@ -9,6 +9,8 @@ export { ConfigError, faultsOf, nearest, pathText } from './config-error.ts'
 export type {
   Attempt,
   AttemptKind,
+  CacheForwardReason,
+  CacheVerdict,
   Deadline,
   ExchangeObserver,
   Identity,
