@@ -1,0 +1,71 @@
+import { type Clock, ConfigError, type ConfigFault, faultsOf, systemClock } from '@postern/contracts'
+import * as v from 'valibot'
+
+/** Options of {@link memoryStore}. */
+export interface MemoryStoreOptions {
+  /**
+   * Memory that the store may take, in bytes, 1,024 to 2^50: content, heads, keys and what the process needs to keep
+   * them, as measured. Of an object of 1 KB about half lies on V8's heap, of one of 100 bytes nearly all: for many small ones
+   * raise `--max-old-space-size` with it. @default 64 MiB
+   */
+  readonly maxBytes?: number
+  /** Longest content that is stored, in bytes, 0 to `maxBytes`. @default 8 MiB, at most `maxBytes` */
+  readonly maxObjectBytes?: number
+  /** Responses behind one key, 1 to 10,000; one more takes the place of the oldest. @default 64 */
+  readonly maxVariants?: number
+  /** Source of the wall time that a soft purge notes; for tests. @default the process's clocks */
+  readonly clock?: Clock
+}
+
+export type ResolvedMemoryStoreOptions = Readonly<Required<MemoryStoreOptions>>
+
+const DEFAULT_BYTES = 64 * 1_048_576
+const DEFAULT_OBJECT_BYTES = 8 * 1_048_576
+const MOST_BYTES = 2 ** 50
+
+const schema = v.strictObject({
+  maxBytes: v.optional(whole(1_024, MOST_BYTES), DEFAULT_BYTES),
+  maxObjectBytes: v.optional(whole(0, MOST_BYTES)),
+  maxVariants: v.optional(whole(1, 10_000), 64),
+  clock: v.optional(v.custom<Clock>(isClock, 'not a clock with now() and wallNow()')),
+})
+
+/**
+ * Checks the options and fills the defaults.
+ *
+ * @throws ConfigError with all faults
+ */
+export function resolveOptions(input: MemoryStoreOptions): ResolvedMemoryStoreOptions {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    const cure = 'write memoryStore() or memoryStore({ maxBytes: 256 * 1024 * 1024 })'
+    throw new ConfigError('memoryStore()', [{ path: '', message: 'not an options object', received: input, cure }])
+  }
+  const faults: ConfigFault[] = []
+  const result = v.safeParse(schema, input)
+  if (!result.success) {
+    faults.push(...faultsOf(result.issues, () => Object.keys(schema.entries)))
+    throw new ConfigError('memoryStore()', faults)
+  }
+  const { maxBytes, maxVariants, clock = systemClock } = result.output
+  const { maxObjectBytes = Math.min(DEFAULT_OBJECT_BYTES, maxBytes) } = result.output
+  if (maxObjectBytes > maxBytes) {
+    const cure = `use at most maxBytes, ${maxBytes}`
+    throw new ConfigError('memoryStore()', [
+      { path: 'maxObjectBytes', message: 'more than maxBytes', received: maxObjectBytes, cure },
+    ])
+  }
+  return Object.freeze({ maxBytes, maxObjectBytes, maxVariants, clock })
+}
+
+function whole(least: number, most: number) {
+  const wanted = `not a whole number from ${least} to ${most}`
+  return v.pipe(
+    v.number(wanted),
+    v.check((value) => Number.isInteger(value) && value >= least && value <= most, wanted),
+  )
+}
+
+function isClock(value: unknown): boolean {
+  const clock = value as Partial<Clock> | null
+  return typeof clock === 'object' && typeof clock?.now === 'function' && typeof clock.wallNow === 'function'
+}
