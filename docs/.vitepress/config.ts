@@ -22,6 +22,7 @@ export default defineConfig({
         items: [
           { text: 'Getting started', link: '/getting-started' },
           { text: 'When a service fails', link: '/resilience' },
+          { text: 'Caching', link: '/caching' },
           { text: 'Problem codes', link: '/problems' },
         ],
       },
@@ -29,6 +30,7 @@ export default defineConfig({
         text: 'Understand',
         items: [
           { text: 'Architecture', link: '/architecture' },
+          { text: 'What the cache keeps to', link: '/cache-conformance' },
           { text: 'Benchmarks', link: '/benchmarks' },
           { text: 'Reliability', link: '/reliability' },
         ],

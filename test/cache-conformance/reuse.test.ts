@@ -1,0 +1,4 @@
+import { reuseGroups } from './cases/all.ts'
+import { runCases } from './run-cases.ts'
+
+runCases(reuseGroups)
