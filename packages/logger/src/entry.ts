@@ -26,6 +26,8 @@ export interface LogEntry {
   route: string | undefined
   /** Id of the target of the last attempt. */
   target: string | undefined
+  /** `hit`, `collapsed`, or why the cache sent the request on, in the words of RFC 9211 (`uri-miss`, `stale`, …). */
+  cache: string | undefined
   status: number
   /** Bytes of the request's body. */
   bytesIn: number | undefined
@@ -79,6 +81,7 @@ export const ENTRY_NAMES: ReadonlySet<string> = new Set([
   'host',
   'route',
   'target',
+  'cache',
   'status',
   'bytesIn',
   'bytesOut',
@@ -151,6 +154,7 @@ export function entryOf(exchange: Exchange, state: RequestState, verdict: Verdic
     host: host === '' ? undefined : bounded(redactor.host(host)),
     route: exchange.route?.id,
     target: decisiveAttempt(attempts)?.target.id,
+    cache: cacheText(exchange),
     status: verdict.status,
     bytesIn: bytesIn(exchange),
     bytesOut: bytesOut(exchange),
@@ -174,6 +178,12 @@ export function entryOf(exchange: Exchange, state: RequestState, verdict: Verdic
     responseHeaders: settings.headers.length === 0 ? undefined : responseHeaders(exchange, settings),
     fields: undefined,
   }
+}
+
+function cacheText({ cache }: Exchange): string | undefined {
+  if (cache === undefined) return undefined
+  if (cache.hit) return 'hit'
+  return cache.collapsed ? 'collapsed' : cache.fwd
 }
 
 function headerText(value: string | undefined, redactor: Redactor): string | undefined {

@@ -74,7 +74,7 @@ describe('a finished request', () => {
     })
     expect(new Date(line.time as string).toISOString()).toBe(line.time)
     expect(line.totalMs).toBeGreaterThan(0)
-    for (const absent of ['route', 'target', 'queueMs', 'failure', 'subject', 'traceId', 'requestHeaders']) {
+    for (const absent of ['route', 'target', 'cache', 'queueMs', 'failure', 'subject', 'traceId', 'requestHeaders']) {
       expect(line).not.toHaveProperty(absent)
     }
   })

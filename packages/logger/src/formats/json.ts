@@ -10,6 +10,7 @@ export function jsonLine(entry: LogEntry): string {
   if (entry.host !== undefined) line += `,"host":${quoted(entry.host)}`
   if (entry.route !== undefined) line += `,"route":${quoted(entry.route)}`
   if (entry.target !== undefined) line += `,"target":${quoted(entry.target)}`
+  if (entry.cache !== undefined) line += `,"cache":"${entry.cache}"`
   line += `,"status":${entry.status}`
   if (entry.bytesIn !== undefined) line += `,"bytesIn":${entry.bytesIn}`
   if (entry.bytesOut !== undefined) line += `,"bytesOut":${entry.bytesOut}`
