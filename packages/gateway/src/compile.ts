@@ -1,7 +1,9 @@
+import type { CacheHandler } from '@postern/cache'
 import { ConfigError, type ConfigFault, type ErrorMode, nearest } from '@postern/contracts'
 import { type LoggerHandler, type LoggerOptions, logger } from '@postern/logger'
 import { type LoadShedderHandler, loadShedder } from '@postern/overload'
 import { type Route, type RouteHandler, type RouterHandler, router } from '@postern/router'
+import { cachedChain, checkRouteCache, compileCache } from './caching.ts'
 import type { BranchConfig, GatewayConfig, RouteConfig, UpstreamConfig } from './config.ts'
 import { gather, isObject } from './faults.ts'
 import { compileUpstream, fallbackTo, type Upstream } from './upstream.ts'
@@ -10,11 +12,12 @@ import { compileUpstream, fallbackTo, type Upstream } from './upstream.ts'
 export interface Generation {
   readonly logger: LoggerHandler | undefined
   readonly shedder: LoadShedderHandler | undefined
+  readonly cache: CacheHandler | undefined
   readonly router: RouterHandler
   readonly upstreams: ReadonlyMap<string, Upstream>
 }
 
-const KEYS = ['upstreams', 'routes', 'logger', 'shedding', 'paths', 'errors', 'server', 'shutdown']
+const KEYS = ['upstreams', 'routes', 'logger', 'shedding', 'cache', 'paths', 'errors', 'server', 'shutdown']
 
 /**
  * Builds every part of a configuration.
@@ -39,15 +42,17 @@ export function compile(config: GatewayConfig): Generation {
     config.shedding === undefined
       ? undefined
       : gather(faults, 'shedding', () => loadShedder({ ...config.shedding, ...errorsOf(config) }))
-  const built = gather(faults, '', () => compileRouter(config, upstreams, shedder, faults))
+  const cache = compileCache(config, faults)
+  const built = gather(faults, '', () => compileRouter(config, upstreams, shedder, cache, faults))
   const log = config.logger === false ? undefined : gather(faults, 'logger', () => logger(loggerOptions(config.logger)))
   if (faults.length > 0 || built === undefined) {
     void log?.close()
     shedder?.close()
+    void cache?.close()
     for (const each of upstreams.values()) closeParts(each)
     throw new ConfigError('gateway()', faults)
   }
-  return { logger: log, shedder, router: built, upstreams }
+  return { logger: log, shedder, cache, router: built, upstreams }
 }
 
 /** Ends the timers of an upstream's parts; the proxy has an end of its own. */
@@ -102,11 +107,16 @@ function compileRouter(
   config: GatewayConfig,
   upstreams: ReadonlyMap<string, Upstream>,
   shedder: LoadShedderHandler | undefined,
+  cache: CacheHandler | undefined,
   faults: ConfigFault[],
 ): RouterHandler | undefined {
   if (!Array.isArray(config.routes)) return undefined
   const known = isObject(config.upstreams) ? Object.keys(config.upstreams) : []
-  const resolve = (row: RouteConfig | BranchConfig, path: string): readonly RouteHandler[] | undefined => {
+  const resolve = (
+    row: RouteConfig | BranchConfig,
+    path: string,
+    route: RouteConfig,
+  ): readonly RouteHandler[] | undefined => {
     if (row.upstream === undefined) return undefined
     if (!known.includes(row.upstream)) {
       const near = nearest(String(row.upstream), known)
@@ -119,10 +129,11 @@ function compileRouter(
     }
     const upstream = upstreams.get(row.upstream)
     // An upstream with faults of its own: the route is still checked for its own.
-    return upstream === undefined ? [unreachable] : upstream.handlers
+    return upstream === undefined ? [unreachable] : cachedChain(route, row.upstream, upstream, cache, faults)
   }
   const routes = config.routes.map((row, i) => {
     const path = `routes[${i}]`
+    checkRouteCache(row, path, faults)
     return routeOf(row, path, frontOf(row, path, config, shedder, faults), resolve)
   })
   return router(routes, {
@@ -159,18 +170,29 @@ function frontOf(
   return front
 }
 
-type Resolve = (row: RouteConfig | BranchConfig, path: string) => readonly RouteHandler[] | undefined
+type Resolve = (
+  row: RouteConfig | BranchConfig,
+  path: string,
+  route: RouteConfig,
+) => readonly RouteHandler[] | undefined
 
 function routeOf(row: RouteConfig, path: string, front: readonly RouteHandler[], resolve: Resolve): Route {
   if (!isObject(row)) return row
-  const { upstream: _, priority: __, fallback: ___, split, ...rest } = withHandlers(row, path, front, resolve)
+  const {
+    upstream: _,
+    priority: __,
+    fallback: ___,
+    cache: ____,
+    split,
+    ...rest
+  } = withHandlers(row, path, row, front, resolve)
   if (split === undefined) return rest as Route
   const branches = Array.isArray(split) ? split : (split as { branches: readonly BranchConfig[] }).branches
   if (!Array.isArray(branches)) return { ...rest, split } as Route
   const at = Array.isArray(split) ? `${path}.split` : `${path}.split.branches`
   const built = branches.map((branch: BranchConfig, i) => {
     if (!isObject(branch)) return branch
-    const { upstream: _, ...plain } = withHandlers(branch, `${at}[${i}]`, front, resolve)
+    const { upstream: _, ...plain } = withHandlers(branch, `${at}[${i}]`, row, front, resolve)
     return plain
   })
   return { ...rest, split: Array.isArray(split) ? built : { ...split, branches: built } } as Route
@@ -179,10 +201,11 @@ function routeOf(row: RouteConfig, path: string, front: readonly RouteHandler[],
 function withHandlers<Row extends RouteConfig | BranchConfig>(
   row: Row,
   path: string,
+  route: RouteConfig,
   front: readonly RouteHandler[],
   resolve: Resolve,
 ): Row {
-  const carriers = resolve(row, path)
+  const carriers = resolve(row, path, route)
   const own = [row.handlers ?? []].flat()
   // A row without handlers answers by itself, or has branches that do.
   if (carriers === undefined && own.length === 0) return row

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { BalancerOptions } from '@postern/balancer'
+import type { CacheOptions, CacheOverrides } from '@postern/cache'
 import type { CircuitBreakerOptions } from '@postern/circuit-breaker'
 import type { ErrorMode, FallbackHandler, PathPolicy } from '@postern/contracts'
 import type { LoggerOptions } from '@postern/logger'
@@ -38,6 +39,11 @@ export interface RouteConfig<Upstream extends string = string> extends Omit<Rout
   readonly priority?: Priority
   /** Answers in place of every failure of the gateway's own on this route, before an upstream's. @default none */
   readonly fallback?: FallbackHandler
+  /**
+   * Answers are stored and reused as RFC 9111 allows: `true`, or by which rules. Stands behind the route's own `handlers`,
+   * authentication among them, and before the upstream. @default false
+   */
+  readonly cache?: boolean | Omit<CacheOverrides, 'errors' | 'space'>
   readonly split?:
     | readonly BranchConfig<Upstream>[]
     | (Omit<Extract<Route['split'], { branches: unknown }>, 'branches'> & {
@@ -57,6 +63,8 @@ export interface GatewayConfig<Upstream extends string = string> {
    * @default nothing is shed
    */
   readonly shedding?: Omit<LoadShedderOptions, 'errors' | 'random' | 'classify' | 'delaySource'>
+  /** The store and the rules of all routes that have `cache`. @default 64 MiB of this process's memory */
+  readonly cache?: Omit<CacheOptions, 'errors' | 'space' | 'clock'>
   /** Which odd spellings of a path are let through; for router and proxies alike. */
   readonly paths?: PathPolicy
   /** `'next'` hands errors to the app's own error handler. @default 'respond' */

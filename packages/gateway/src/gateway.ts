@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { BalancerHandler } from '@postern/balancer'
+import type { CacheHandler } from '@postern/cache'
 import { ConfigError, exchangeOf, type Logger } from '@postern/contracts'
 import type { LoadShedderHandler } from '@postern/overload'
 import { attachUpgrades, harden, type RequestHandler } from '@postern/proxy'
@@ -19,6 +20,8 @@ export interface GatewayHandler<Upstream extends string = string> {
   readonly parts: Readonly<Record<Upstream, UpstreamParts>>
   /** What is being shed; undefined without `shedding`. */
   readonly shedder: LoadShedderHandler | undefined
+  /** The cache of all routes that have one: to purge, and to count; undefined when no route is cached and `cache` is not given. */
+  readonly cache: CacheHandler | undefined
   /** Says which routes a request was held against, and why each lost or won. */
   readonly explain: RouterHandler['explain']
   /** The gateway's log, for lines of the app's own; undefined with `logger: false`. */
@@ -46,7 +49,7 @@ export interface GatewayHandler<Upstream extends string = string> {
  * @throws ConfigError with every fault of the configuration, by path, value and cure
  */
 export function gateway<const Upstream extends string>(config: GatewayConfig<Upstream>): GatewayHandler<Upstream> {
-  const { logger, shedder, router, upstreams } = compile(config)
+  const { logger, shedder, cache, router, upstreams } = compile(config)
   const graceMs = config.shutdown?.graceMs ?? 10_000
   const servers = new Set<Server | SecureServer>()
   const underWay = new UnderWay()
@@ -69,6 +72,7 @@ export function gateway<const Upstream extends string>(config: GatewayConfig<Ups
     for (const server of servers) server.closeAllConnections()
     for (const upstream of upstreams.values()) closeParts(upstream)
     shedder?.close()
+    await cache?.close()
     await logger?.close()
   }
 
@@ -78,6 +82,7 @@ export function gateway<const Upstream extends string>(config: GatewayConfig<Ups
       Object.freeze({ balancer, bulkhead, breaker, proxy }),
     ),
     shedder,
+    cache,
     explain: router.explain,
     log: logger?.log,
     attach<S extends Server | SecureServer>(server: S, app: RequestHandler = appOf(server)): S {

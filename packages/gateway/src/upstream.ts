@@ -24,9 +24,12 @@ export interface UpstreamParts {
   readonly proxy: ProxyHandler
 }
 
-/** One upstream, built, with its handlers in the order that is safe. */
+/** One upstream, built, with its handlers in the order that is safe: a cache belongs between the two lists. */
 export interface Upstream extends UpstreamParts {
-  readonly handlers: readonly RouteHandler[]
+  /** What holds for the whole exchange: its deadline, and what answers when it fails. */
+  readonly front: readonly RouteHandler[]
+  /** What leads to a target: a place, a choice, a circuit, the proxy. */
+  readonly back: readonly RouteHandler[]
 }
 
 /** The options of an upstream that are the balancer's; what is neither these nor of the gateway's own is the proxy's. */
@@ -86,15 +89,13 @@ export function compileUpstream(
     faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
   }
   if (choice === undefined || carrier === undefined) return undefined
-  const handlers = [
-    deadlineOf(forProxy),
-    fallback && fallbackTo(fallback, errors),
-    bounds,
-    choice,
-    circuits,
-    carrier,
-  ].filter((handler) => handler !== undefined) as RouteHandler[]
-  return { balancer: choice, bulkhead: bounds, breaker: circuits, proxy: carrier, handlers }
+  const front = [deadlineOf(forProxy), fallback && fallbackTo(fallback, errors)].filter(isPresent) as RouteHandler[]
+  const back = [bounds, choice, circuits, carrier].filter(isPresent) as RouteHandler[]
+  return { balancer: choice, bulkhead: bounds, breaker: circuits, proxy: carrier, front, back }
+}
+
+function isPresent(handler: unknown): boolean {
+  return handler !== undefined
 }
 
 function divided(rest: object): [Record<string, unknown>, Record<string, unknown>] {
