@@ -7,7 +7,7 @@ export interface ServiceSpec {
   readonly service: 'products' | 'inventory' | 'payments'
   /** Tells instances apart: `products-1`. */
   readonly instance: string
-  /** Path of the SQLite file of this instance; made when there is none. */
+  /** Path of the SQLite file of the service, which its instances share; made when there is none. */
   readonly database: string
   /** @default a free one */
   readonly port?: number

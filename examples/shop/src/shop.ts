@@ -35,7 +35,7 @@ export interface Shop {
 const STOP_MS = 3_000
 
 /**
- * Starts two instances of products, the inventory and payments, each with a new SQLite file.
+ * Starts two instances of products, the inventory and payments, each service with a new SQLite file.
  *
  * @throws when a service does not start; those that did are ended again
  */
@@ -56,7 +56,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
 
   async function start(spec: InstanceSpec): Promise<ServiceProcess> {
     let kill = (): void => {}
-    const database = join(folder, `${spec.instance}.sqlite`)
+    const database = join(folder, `${spec.service}.sqlite`)
     const started = startService({ ...spec, database }, (given) => {
       kill = given
       kills.add(given)
@@ -110,8 +110,10 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   }
 
   const results = await Promise.allSettled([
-    start({ service: 'products', instance: 'products-1' }),
-    start({ service: 'products', instance: 'products-2' }),
+    // One after the other: the first makes the file that both share.
+    start({ service: 'products', instance: 'products-1' }).then(() =>
+      start({ service: 'products', instance: 'products-2' }),
+    ),
     start({ service: 'inventory', instance: 'inventory' }).then(({ url }) =>
       start({ service: 'payments', instance: 'payments', env: { INVENTORY_URL: url } }),
     ),

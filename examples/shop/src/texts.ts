@@ -3,12 +3,19 @@ import type { ServiceProcess } from './service-process.ts'
 /** As `--json`, which curl has since 7.82, says it. */
 const JSON_BODY = "-H 'Content-Type: application/json' -d"
 
-/**
- * What is printed once everything runs.
- *
- * @param restartMs undefined: nobody starts a service again
- */
-export function welcome(gateway: string, services: readonly ServiceProcess[], restartMs: number | undefined): string {
+/** What the welcome tells of the settings. */
+export interface WelcomeSettings {
+  /** Undefined: nobody starts a service again. */
+  readonly restartMs: number | undefined
+  readonly staffKey: string
+}
+
+/** What is printed once everything runs. */
+export function welcome(
+  gateway: string,
+  services: readonly ServiceProcess[],
+  { restartMs, staffKey }: WelcomeSettings,
+): string {
   const rows = services.map(
     ({ instance, url, pid }) => `  ${instance.padEnd(12)} ${url.padEnd(24)} pid ${pid}  ${PATHS[instance] ?? ''}`,
   )
@@ -27,13 +34,20 @@ Try it in another terminal:
   curl -i ${gateway}/payments -H 'Idempotency-Key: order-1' ${JSON_BODY} '{"sku":"pen-brass","card":"4242 4242 4242 4242"}'
   # the same again: the same payment, made once
 
+The catalogue is cached: the second answer says hit. A new price is seen at once, in lists as well. Only staff may set one:
+
+  curl -i '${gateway}/products?search=mug'
+  curl -X PUT ${gateway}/products/mug-blue/price -H 'Authorization: Bearer ${staffKey}' ${JSON_BODY} '{"priceCents":990}'
+  curl -i '${gateway}/products?search=mug'
+
 Order events, then pay with another key:
 
   npx --yes wscat -c ${gateway.replace('http', 'ws')}/events
 
 Kill a service and watch: ask on and on in the other terminal, and kill from a third one. ${restartText(restartMs)}
+Products are asked with no-cache, or most answers would come from the gateway's store.
 
-  while sleep 0.2; do curl -s -o /dev/null -w '%{http_code}\\n' ${gateway}/products/mug-blue; done
+  while sleep 0.2; do curl -s -o /dev/null -w '%{http_code}\\n' -H 'Cache-Control: no-cache' ${gateway}/products/mug-blue; done
   kill -9 ${pidOf('products-2')}
   while sleep 0.5; do curl -sw ' %{http_code}\\n' ${gateway}/payments -H 'Idempotency-Key: order-2' ${JSON_BODY} '{"sku":"note-dots","card":"4242 4242 4242 4242"}'; done
   kill -9 ${pidOf('payments')}

@@ -65,13 +65,23 @@ describe('main.ts', () => {
       const reply = await request(`${shop.url}/products/mug-blue`)
       expect(reply.status).toBe(200)
       await eventually(() => shop.printed().includes('"route":"'))
+      const curl = /curl -X PUT (\S+) -H '(Authorization): (Bearer \w+)' -H '(Content-Type): (\S+)' -d '(.*)'$/m.exec(
+        shop.printed(),
+      )!
+      const changed = await request(curl[1]!, {
+        method: 'PUT',
+        headers: { [curl[2]!]: curl[3], [curl[4]!]: curl[5] },
+        body: curl[6]!,
+      })
+      expect([changed.status, changed.json()]).toMatchObject([200, { sku: 'mug-blue', priceCents: 990 }])
       const line = JSON.parse(/^\{.*"route".*$/m.exec(shop.printed())![0]) as object
       expect(line).toMatchObject({ path: '/products/mug-blue', status: 200, id: reply.headers['x-request-id'] })
 
       process.kill(shop.pids['products-2']!, 'SIGKILL')
       // With customers about it is noticed however soon it is back.
       await eventually(async () => {
-        expect((await request(`${shop.url}/products/mug-blue`)).status).toBe(200)
+        const headers = { 'cache-control': 'no-cache' }
+        expect((await request(`${shop.url}/products/mug-blue`, { headers })).status).toBe(200)
         return shop.printed().includes('products-2 is unreachable')
       })
       await eventually(() => shop.printed().includes('>> products-2 is back'), { timeoutMs: 10_000 })

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { createApp } from '../src/services/payments/app.ts'
 import { createCheckout } from '../src/services/payments/checkout.ts'
 import { openPaymentStore } from '../src/services/payments/store.ts'
-import { portFrom, restartMsFrom } from '../src/settings.ts'
+import { portFrom, restartMsFrom, staffKeyFrom } from '../src/settings.ts'
 import { watch } from '../src/watch.ts'
 
 test('payments is healthy while its database answers, and not afterwards', async () => {
@@ -102,6 +102,10 @@ test('the watch tells of a circuit and of the last target of an upstream, and of
 test('settings that cannot be read are refused with what was wanted', () => {
   expect([portFrom(undefined, 8080), portFrom('', 8080), portFrom('0', 8080)]).toEqual([8080, 8080, 0])
   expect([restartMsFrom(undefined), restartMsFrom('250'), restartMsFrom('off')]).toEqual([5_000, 250, undefined])
+  expect(staffKeyFrom('chosen-by-hand')).toBe('chosen-by-hand')
+  expect(staffKeyFrom(undefined)).toMatch(/^[0-9a-f]{24}$/)
+  expect(staffKeyFrom('')).not.toBe(staffKeyFrom(''))
+  expect(() => staffKeyFrom('secret')).toThrow('STAFF_KEY must be 12 to 128 characters')
   expect(() => portFrom('65536', 8080)).toThrow('PORT must be a number from 0 to 65535, got "65536"')
   expect(() => restartMsFrom('5s')).toThrow('RESTART_MS must be "off" or a number from 0 to 3600000, got "5s"')
 })

@@ -33,7 +33,9 @@ describe('a shop that loses a service', () => {
     await shop.close()
   })
 
-  const browse = (): Promise<Reply> => request(`${shop.url}/products/mug-blue`, { agent, timeoutMs: 2_000 })
+  /** Looks at a product, and has the service itself asked. */
+  const browse = (): Promise<Reply> =>
+    request(`${shop.url}/products/mug-blue`, { agent, timeoutMs: 2_000, headers: { 'cache-control': 'no-cache' } })
 
   async function stockOf(sku: string): Promise<{ available: number; reserved: number }> {
     return (await shop.get(`/inventory/stock/${sku}`)).json() as { available: number; reserved: number }

@@ -6,7 +6,7 @@ import type { Express } from 'express'
 export interface ServiceSettings {
   /** `products-1` */
   readonly instance: string
-  /** Path of the service's own SQLite file. */
+  /** Path of the service's own SQLite file; its instances share it. */
   readonly database: string
 }
 

@@ -22,6 +22,8 @@ export interface ProductStore {
   list(query: ProductQuery): { readonly items: readonly Product[]; readonly total: number }
   find(sku: string): Product | undefined
   categories(): readonly { readonly category: string; readonly products: number }[]
+  /** @returns the product as it is now; undefined when there is none */
+  setPrice(sku: string, priceCents: number): Product | undefined
   close(): void
 }
 
@@ -55,6 +57,7 @@ export function openProductStore(path: string): ProductStore {
   const categories = database.prepare(
     'SELECT category, count(*) AS products FROM products GROUP BY category ORDER BY category',
   )
+  const price = database.prepare(`UPDATE products SET price_cents = ? WHERE sku = ? RETURNING ${COLUMNS}`)
   return {
     list(query) {
       const matches = {
@@ -67,6 +70,7 @@ export function openProductStore(path: string): ProductStore {
     },
     find: (sku) => one.get(sku) as Product | undefined,
     categories: () => categories.all() as { category: string; products: number }[],
+    setPrice: (sku, priceCents) => price.get(priceCents, sku) as Product | undefined,
     close: () => database.close(),
   }
 }
