@@ -5,7 +5,7 @@ import { measureScenario, type ScenarioResult } from './lib/measure.ts'
 import { buildPackages, checkMachine, installPeers, readEnvironment } from './lib/prepare.ts'
 import { keepResults, writePage } from './lib/publish.ts'
 import { markdown } from './lib/report.ts'
-import { selectScenarios } from './lib/scenarios.ts'
+import { selectScenarios, withoutAbsent } from './lib/scenarios.ts'
 import { judge, type Verdict } from './lib/verdict.ts'
 
 // Progress goes to standard error, so that the report alone can be piped on.
@@ -15,8 +15,10 @@ async function main(): Promise<number> {
   const { timing, only, write, strict, build } = readArguments(process.argv.slice(2))
   const scenarios = selectScenarios(only)
   const memory = only.test('memory')
+  const cacheMemory = only.test('cache-memory')
   const choices = only.test('choice')
-  if (scenarios.length === 0 && !memory && !choices) throw new Error(`--only ${only.source} leaves nothing to run`)
+  if (scenarios.length === 0 && !memory && !cacheMemory && !choices)
+    throw new Error(`--only ${only.source} leaves nothing to run`)
   checkMachine()
   installPeers(print)
   if (build) buildPackages(print)
@@ -25,7 +27,7 @@ async function main(): Promise<number> {
   const results: ScenarioResult[] = []
   const verdicts: Verdict[] = []
   for (const scenario of scenarios) {
-    const result = await measureScenario(scenario, timing, print)
+    const result = await measureScenario(withoutAbsent(scenario, print), timing, print)
     results.push(result)
     verdicts.push(...judge(result))
   }
@@ -34,6 +36,10 @@ async function main(): Promise<number> {
     // ws, which the checks need, is installed with the peers: it must not be loaded before them.
     const { checkMemory } = await import('./lib/memory.ts')
     verdicts.push(...(await checkMemory(print)))
+  }
+  if (cacheMemory) {
+    const { checkCacheMemory } = await import('./lib/cache-memory.ts')
+    verdicts.push(...(await checkCacheMemory(print)))
   }
 
   const report = markdown(environment, timing, results, verdicts)

@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url'
 
 const BENCH = join(dirname(fileURLToPath(import.meta.url)), '..')
 
+/** Patience with a process that has been let go of. */
+const END_MS = 5_000
+
 export interface ChildOptions {
   /** Core to run on. */
   readonly core: number
@@ -60,11 +63,14 @@ export class Child {
     })
   }
 
+  /** Lets go of the process, upon which it ends itself and what it has started; kills it when it does not. */
   async stop(): Promise<void> {
     const child = this.#process
     if (child.exitCode !== null || child.signalCode !== null) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
+    if (child.connected) child.disconnect()
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_MS)
     await ended
+    clearTimeout(timer)
   }
 }

@@ -3,10 +3,12 @@ import { connect, type Socket } from 'node:net'
 const END = '\r\n\r\n'
 const READ_BYTES = 64 * 1024
 
-/** What a connection tells its owner. `body` is set only on connections that were told to keep bodies. */
+/** What a connection tells its owner. `head` and `body` are set only on connections that were told to keep answers. */
 export interface Answer {
   readonly status: number
   readonly bodyBytes: number
+  /** Status line and header fields, without the empty line. */
+  readonly head?: string
   readonly body?: Buffer
 }
 
@@ -19,7 +21,8 @@ export class Connection {
   onAnswer: (answer: Answer) => void = () => {}
   onError: (message: string) => void = () => {}
   readonly #socket: Socket
-  readonly #keepBody: boolean
+  readonly #keepAnswer: boolean
+  #head = ''
   #kept: Buffer[] = []
   /** Bytes of an unfinished response head or chunk-size line. */
   #rest: Buffer | undefined
@@ -28,8 +31,8 @@ export class Connection {
   #missing = 0
   #bodyBytes = 0
 
-  constructor(host: string, port: number, keepBody = false) {
-    this.#keepBody = keepBody
+  constructor(host: string, port: number, keepAnswer = false) {
+    this.#keepAnswer = keepAnswer
     this.#socket = connect({
       host,
       port,
@@ -94,7 +97,7 @@ export class Connection {
         case 'body':
         case 'chunk': {
           const taken = Math.min(this.#missing, input.length - at)
-          if (this.#keepBody) this.#kept.push(Buffer.from(input.subarray(at, at + taken)))
+          if (this.#keepAnswer) this.#kept.push(Buffer.from(input.subarray(at, at + taken)))
           this.#missing -= taken
           this.#bodyBytes += taken
           at += taken
@@ -135,6 +138,7 @@ export class Connection {
       return
     }
     this.#status = Number(head.slice(9, 12))
+    if (this.#keepAnswer) this.#head = head.trimEnd()
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)
     if (length !== null) {
       this.#missing = Number(length[1])
@@ -159,18 +163,9 @@ export class Connection {
     }
     this.#phase = 'idle'
     this.onAnswer(
-      this.#keepBody
-        ? { status: this.#status, bodyBytes: this.#bodyBytes, body: Buffer.concat(this.#kept) }
+      this.#keepAnswer
+        ? { status: this.#status, bodyBytes: this.#bodyBytes, head: this.#head, body: Buffer.concat(this.#kept) }
         : { status: this.#status, bodyBytes: this.#bodyBytes },
     )
   }
-}
-
-/** The bytes of one GET, with the headers that a browser's fetch or an HTTP client usually sends. */
-export function requestBytes(host: string, port: number, path: string): Buffer {
-  return Buffer.from(
-    `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUser-Agent: postern-bench\r\nAccept: application/json\r\n` +
-      `Accept-Encoding: identity\r\nConnection: keep-alive${END}`,
-    'latin1',
-  )
 }

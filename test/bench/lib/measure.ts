@@ -3,8 +3,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Child } from './child.ts'
 import { statusBytes } from './proc.ts'
-import type { GatewayReady, LoadOrder, LoadResult, UpstreamReady } from './protocol.ts'
+import type {
+  GatewayReady,
+  LoadOrder,
+  LoadResult,
+  UpstreamCounts,
+  UpstreamReady,
+  UpstreamSetup,
+  VerifyResult,
+} from './protocol.ts'
 import { type Contender, pathsOf, type Scenario } from './scenarios.ts'
+import { checkLoad, checkPairs } from './upstream-counts.ts'
 
 /** The gateway under test has this core to itself; everything else shares the other. */
 export const GATEWAY_CORE = 0
@@ -33,6 +42,8 @@ export interface Sample {
   /** Share of the gateway's core that it used; well below 1 means that the load was the limit. */
   readonly busy?: number
   readonly peakBytes?: number
+  /** Names of the header fields of its answers, in alphabetical order. */
+  readonly fields: readonly string[]
 }
 
 export interface ScenarioResult {
@@ -48,10 +59,9 @@ export async function measureScenario(
   timing: Timing,
   print: (line: string) => void,
 ): Promise<ScenarioResult> {
-  const upstream = new Child('upstream', {
-    core: LOAD_CORE,
-    args: [JSON.stringify({ bodyBytes: scenario.bodyBytes, addresses: scenario.addresses })],
-  })
+  const { bodyBytes, addresses, cacheControl } = scenario
+  const setup: UpstreamSetup = { bodyBytes, addresses, ...(cacheControl === undefined ? {} : { cacheControl }) }
+  const upstream = new Child('upstream', { core: LOAD_CORE, args: [JSON.stringify(setup)] })
   const load = new Child('load', { core: LOAD_CORE })
   const samples = new Map<string, Sample[]>()
   const failures = new Map<string, string>()
@@ -62,7 +72,7 @@ export async function measureScenario(
         if (failures.has(contender.name)) continue
         const label = `${scenario.name} ${round + 1}/${timing.rounds} ${contender.name}`
         try {
-          const sample = { round, ...(await measureOnce(scenario, contender, urls, load, timing)) }
+          const sample = { round, ...(await measureOnce(scenario, contender, { upstream, urls, load }, timing)) }
           samples.set(contender.name, [...(samples.get(contender.name) ?? []), sample])
           print(`${label}: ${describe(sample)}`)
         } catch (error) {
@@ -78,15 +88,22 @@ export async function measureScenario(
   return { scenario, samples, failures }
 }
 
+/** The processes on the other core. */
+interface OtherSide {
+  readonly upstream: Child
+  readonly urls: readonly string[]
+  readonly load: Child
+}
+
 async function measureOnce(
   scenario: Scenario,
   contender: Contender,
-  urls: readonly string[],
-  load: Child,
+  other: OtherSide,
   timing: Timing,
 ): Promise<Omit<Sample, 'round'>> {
   const order = {
     paths: pathsOf(contender),
+    numbered: contender.numbered ?? false,
     connections: scenario.connections,
     bodyBytes: scenario.bodyBytes,
     status: contender.status ?? 200,
@@ -94,33 +111,60 @@ async function measureOnce(
     warmupRequests: timing.warmupRequests,
     measureMs: timing.measureMs,
   }
-  if (contender.file === undefined) {
-    const { hostname, port } = new URL(urls[0]!)
-    return summarise(await drive(load, { ...order, host: hostname, port: Number(port) }))
+  if (contender.file === undefined && contender.program === undefined) {
+    const { hostname, port } = new URL(other.urls[0]!)
+    return summarise(await drive(contender, other, { ...order, host: hostname, port: Number(port), pids: [] }))
   }
   const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'))
-  const gateway = new Child('gateway', {
-    core: GATEWAY_CORE,
-    args: [JSON.stringify({ file: contender.file, context: { upstreams: urls, params: contender.params ?? {} } })],
-    stdout: join(folder, 'stdout'),
-  })
+  const gateway = startGateway(contender, other.urls, folder)
   try {
-    const { port } = await gateway.ask<GatewayReady>()
-    const result = await drive(load, { ...order, host: '127.0.0.1', port, pid: gateway.pid })
-    const peakBytes = statusBytes(gateway.pid, 'VmHWM')
-    if (contender.logs) await expectLines(join(folder, 'stdout'), result.answered)
-    return summarise(result, peakBytes)
+    const { port, pids = [gateway.pid] } = await gateway.ask<GatewayReady>()
+    const driven = await drive(contender, other, { ...order, host: '127.0.0.1', port, pids })
+    const peakBytes = pids.reduce((sum, pid) => sum + statusBytes(pid, 'VmHWM'), 0)
+    if (contender.logs) await expectLines(join(folder, 'stdout'), driven.result.answered)
+    return summarise(driven, peakBytes)
   } finally {
     await gateway.stop()
     rmSync(folder, { recursive: true })
   }
 }
 
-async function drive(load: Child, order: LoadOrder): Promise<LoadResult> {
-  const { result } = await load.ask<{ result: LoadResult }>(order, order.warmupMs + order.measureMs + 90_000)
+function startGateway(contender: Contender, upstreams: readonly string[], folder: string): Child {
+  const context = { upstreams, params: contender.params ?? {} }
+  const [host, setup] =
+    contender.program === undefined
+      ? ['gateway', { file: contender.file, context }]
+      : ['program', { program: contender.program, folder, context }]
+  return new Child(host, { core: GATEWAY_CORE, args: [JSON.stringify(setup)], stdout: join(folder, 'stdout') })
+}
+
+interface Driven {
+  readonly fields: readonly string[]
+  readonly result: LoadResult
+}
+
+async function drive(
+  contender: Contender,
+  { upstream, load }: OtherSide,
+  order: Omit<LoadOrder, 'phase'>,
+): Promise<Driven> {
+  const atFirst = await upstream.ask<UpstreamCounts>({})
+  const verified = await load.ask<{ result: VerifyResult }>({ ...order, phase: 'verify' })
+  const between = await upstream.ask<UpstreamCounts>({})
+  const { resources, fields } = verified.result
+  if (contender.cached !== undefined) checkPairs(contender.cached, difference(atFirst, between), resources)
+
+  const patienceMs = order.warmupMs + order.measureMs + 90_000
+  const { result } = await load.ask<{ result: LoadResult }>({ ...order, phase: 'measure' }, patienceMs)
   if (result.errors > 0) throw new Error(`${result.errors} errors, the first: ${result.firstError}`)
   if (result.completed === 0) throw new Error('no request was answered')
-  return result
+  const seen = difference(between, await upstream.ask<UpstreamCounts>({}))
+  if (contender.cached !== undefined) checkLoad(contender.cached, seen, result.answered, order.paths.length)
+  return { fields, result }
+}
+
+function difference(before: UpstreamCounts, after: UpstreamCounts): UpstreamCounts {
+  return { requests: after.requests - before.requests, notModified: after.notModified - before.notModified }
 }
 
 /** A logger that drops lines under load would look cheaper than it is. */
@@ -139,8 +183,9 @@ async function expectLines(file: string, atLeast: number): Promise<void> {
   }
 }
 
-function summarise(result: LoadResult, peakBytes?: number): Omit<Sample, 'round'> {
+function summarise({ fields, result }: Driven, peakBytes?: number): Omit<Sample, 'round'> {
   return {
+    fields,
     requestsPerSecond: (result.completed / result.elapsedMs) * 1_000,
     p50Ms: result.p50Ms,
     p99Ms: result.p99Ms,

@@ -39,10 +39,15 @@ export function upload(port: number, bytes: number): Promise<void> {
   })
 }
 
-/** Receives `bytes`, pausing once on the way, and checks that they are all there. */
-export function download(port: number, bytes: number): Promise<void> {
+/**
+ * Receives `bytes`, pausing once on the way, and checks that they are all there.
+ *
+ * @param query further parameters for the upstream: `cache-control=` and `chunked=1`
+ */
+export function download(port: number, bytes: number, query = ''): Promise<void> {
   return new Promise((resolve, reject) => {
-    const client = request({ port, host: '127.0.0.1', path: `/download?bytes=${bytes}`, agent: false }, (response) => {
+    const path = `/download?bytes=${bytes}${query}`
+    const client = request({ port, host: '127.0.0.1', path, agent: false }, (response) => {
       let received = 0
       let paused = false
       response.on('data', (chunk: Buffer) => {
@@ -127,15 +132,4 @@ export async function repeat(count: number, width: number, task: () => Promise<v
       }
     }),
   )
-}
-
-/** A seeded source of numbers in [0, 1), so that every run aborts at the same phases (xorshift32). */
-export function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) / 2 ** 32
-  }
 }

@@ -1,22 +1,25 @@
 import { Child } from './child.ts'
 import { GATEWAY_CORE, LOAD_CORE } from './measure.ts'
-import { abortOne, download, PAUSE_MS, repeat, seeded, upload, webSocketOne } from './memory-clients.ts'
+import { abortOne, download, PAUSE_MS, repeat, upload, webSocketOne } from './memory-clients.ts'
 import type { GatewayReady, UpstreamReady } from './protocol.ts'
+import { seeded } from './seeded.ts'
 import type { State } from './state.ts'
 import type { Verdict } from './verdict.ts'
 
 const MIB = 1024 * 1024
-const LONG_BODY_BYTES = 1024 * MIB
+export const LONG_BODY_BYTES = 1024 * MIB
 const WARM_BODY_BYTES = 64 * MIB
 const MAX_PEAK_GROWTH_MIB = 64
 /** What a warm heap may differ by between two forced collections without that being a leak. */
-const MAX_HEAP_GROWTH_MIB = 4
+export const MAX_HEAP_GROWTH_MIB = 4
 const ABORTS = 20_000
 const WEB_SOCKETS = 5_000
 /** Longest wait for idle pooled connections to be given up. */
 const SETTLE_MS = 30_000
 
-interface Bench {
+export interface Bench {
+  /** Name that its rows have in the report. */
+  readonly scenario: string
   readonly gateway: Child
   readonly upstream: Child
   readonly port: number
@@ -33,28 +36,35 @@ export async function checkMemory(print: (line: string) => void): Promise<readon
     (bench: Bench) => leftovers(bench, 'closed WebSockets', WEB_SOCKETS, 50, webSocketOne),
   ]
   // A fresh process for each: what one leaves behind is not counted against the next.
-  for (const check of checks) {
-    const upstream = new Child('memory-upstream', { core: LOAD_CORE })
-    let gateway: Child | undefined
-    try {
-      const { urls } = await upstream.ask<UpstreamReady>()
-      const setup = { file: 'postern-memory', context: { upstreams: urls, params: {} } }
-      gateway = new Child('gateway', {
-        core: GATEWAY_CORE,
-        args: [JSON.stringify(setup)],
-        nodeOptions: ['--expose-gc'],
-      })
-      const { port } = await gateway.ask<GatewayReady>()
-      verdicts.push(...(await check({ gateway, upstream, port, print })))
-    } finally {
-      await Promise.all([upstream.stop(), gateway?.stop()])
-    }
-  }
+  for (const check of checks) verdicts.push(...(await withGateway('postern-memory', 'memory', print, check)))
   return verdicts
 }
 
-async function longBody(
-  { gateway, port, print }: Bench,
+/** Starts the gateway of that file, and the upstream of the memory checks behind it, for one check. */
+export async function withGateway(
+  file: string,
+  scenario: string,
+  print: (line: string) => void,
+  check: (bench: Bench) => Promise<readonly Verdict[]>,
+): Promise<readonly Verdict[]> {
+  const upstream = new Child('memory-upstream', { core: LOAD_CORE })
+  let gateway: Child | undefined
+  try {
+    const { urls } = await upstream.ask<UpstreamReady>()
+    gateway = new Child('gateway', {
+      core: GATEWAY_CORE,
+      args: [JSON.stringify({ file, context: { upstreams: urls, params: {} } })],
+      nodeOptions: ['--expose-gc'],
+    })
+    const { port } = await gateway.ask<GatewayReady>()
+    return await check({ scenario, gateway, upstream, port, print })
+  } finally {
+    await Promise.all([upstream.stop(), gateway?.stop()])
+  }
+}
+
+export async function longBody(
+  { scenario, gateway, port, print }: Bench,
   name: string,
   transfer: (port: number, bytes: number) => Promise<void>,
 ): Promise<readonly Verdict[]> {
@@ -65,10 +75,10 @@ async function longBody(
   const seconds = (performance.now() - startedAt - PAUSE_MS) / 1_000
   const after = await gateway.ask<State>({ ask: 'state' })
   const growth = (after.peakRss - before.rss) / MIB
-  print(`memory ${name}: peak ${mib(before.rss)} -> ${mib(after.peakRss)}, ${(1024 / seconds).toFixed(0)} MiB/s`)
+  print(`${scenario} ${name}: peak ${mib(before.rss)} -> ${mib(after.peakRss)}, ${(1024 / seconds).toFixed(0)} MiB/s`)
   return [
     {
-      scenario: 'memory',
+      scenario,
       what: `1 GiB ${name}: growth of peak memory`,
       asked: `<= ${MAX_PEAK_GROWTH_MIB} MiB`,
       measured: `${growth.toFixed(1)} MiB`,
@@ -97,7 +107,7 @@ async function leftovers(
       `memory ${mib(before.rss)} -> ${mib(after.rss)}`,
   )
   const row = (what: string, asked: string, measured: string, ok: boolean): Verdict => ({
-    scenario: 'memory',
+    scenario: bench.scenario,
     what: `${count} ${name}: ${what}`,
     asked,
     measured,

@@ -28,6 +28,11 @@ export function pathsUnder(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `${routePrefix((index * STEP) % count)}/items/42`)
 }
 
+/** So many resources beside each other, which are asked for in turn. */
+export function pathsBeside(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `/products/${pad(index)}?view=full`)
+}
+
 function pad(number: number): string {
   return String(number).padStart(5, '0')
 }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { programVersion } from './programs.ts'
 
 const BENCH = join(dirname(fileURLToPath(import.meta.url)), '..')
 export const ROOT = join(BENCH, '..', '..')
@@ -49,6 +50,10 @@ export function readEnvironment(): Environment {
   const versions: Record<string, string> = { '@postern/proxy': versionAt(join(ROOT, 'packages/proxy')) }
   versions.undici = versionAt(join(ROOT, 'packages/proxy/node_modules/undici'))
   for (const peer of PEERS) versions[peer] = versionAt(join(BENCH, 'node_modules', peer))
+  for (const program of ['nginx', 'varnish'] as const) {
+    const version = programVersion(program)
+    if (version !== undefined) versions[program] = version
+  }
   return {
     date: new Date().toISOString().slice(0, 10),
     node: process.version,

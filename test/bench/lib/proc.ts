@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 /**
  * User and system time of a process so far, all threads, in microseconds.
@@ -20,6 +20,35 @@ export function cpuMicros(pid: number): number {
   // The name in parentheses may hold spaces; the fields after it are fixed. utime and stime are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10_000
+}
+
+/** The same for several processes. One that has ended meanwhile counts nothing. */
+export function cpuMicrosOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => (existsSync(`/proc/${pid}`) ? sum + cpuMicros(pid) : sum), 0)
+}
+
+/** A process, its children, and theirs. */
+export function processTree(root: number): readonly number[] {
+  const children = new Map<number, number[]>()
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const parent = parentOf(Number(entry))
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)])
+  }
+  const tree = [root]
+  // The list grows while it is walked.
+  for (const pid of tree) tree.push(...(children.get(pid) ?? []))
+  return tree
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ', 2)[1])
+  } catch {
+    // It ended between the two calls.
+    return undefined
+  }
 }
 
 /** A value of /proc/<pid>/status that is given in kB, in bytes. */

@@ -1,3 +1,5 @@
+import type { ProgramName } from './programs.ts'
+
 /** What the benchmark's processes say to each other. Every message is plain JSON over Node's IPC channel. */
 
 /** Start of an upstream process. */
@@ -9,10 +11,26 @@ export interface UpstreamSetup {
    * their own (127.0.1.1, 127.0.1.2, …), so that each is a target of its own with its own connections.
    */
   readonly addresses: number
+  /** `Cache-Control` of every answer. @default `public, max-age=60` */
+  readonly cacheControl?: string
 }
 
 export interface UpstreamReady {
   readonly urls: readonly string[]
+}
+
+/** What an upstream has answered so far; it says so when asked by any message. */
+export interface UpstreamCounts {
+  readonly requests: number
+  /** Those of them that were answered 304. */
+  readonly notModified: number
+}
+
+/** The upstream of the memory checks. */
+export interface MemoryUpstreamState {
+  readonly connections: number
+  /** Answered or not, since the start. */
+  readonly requests: number
 }
 
 /** Start of a gateway process. */
@@ -29,16 +47,29 @@ export interface GatewayContext {
   readonly params: Readonly<Record<string, string | number>>
 }
 
-export interface GatewayReady {
-  readonly port: number
+/** Start of a program that is not Node's. */
+export interface ProgramSetup {
+  readonly program: ProgramName
+  /** Empty, for whatever the program reads and writes. */
+  readonly folder: string
+  readonly context: GatewayContext
 }
 
-/** One order to the load generator. */
+export interface GatewayReady {
+  readonly port: number
+  /** The processes whose CPU time and memory count. @default the process itself */
+  readonly pids?: readonly number[]
+}
+
+/** One order to the load generator: to ask twice and compare the answers, or to measure. */
 export interface LoadOrder {
+  readonly phase: 'verify' | 'measure'
   readonly port: number
   readonly host: string
   /** Paths to ask for, in turn. */
   readonly paths: readonly string[]
+  /** Puts a number behind the path that no other request has, so that every request is for another resource. */
+  readonly numbered: boolean
   readonly connections: number
   readonly bodyBytes: number
   /** The status that every answer must have; bodies are compared for 200 alone. */
@@ -47,8 +78,15 @@ export interface LoadOrder {
   /** The warm-up goes on until so many requests were answered, on a slow machine too. */
   readonly warmupRequests: number
   readonly measureMs: number
-  /** Process whose CPU time is read at both ends of the window; absent: none is read. */
-  readonly pid?: number
+  /** Processes whose CPU time is read at both ends of the window; empty: none is read. */
+  readonly pids: readonly number[]
+}
+
+export interface VerifyResult {
+  /** Number of resources that were asked for, each twice. */
+  readonly resources: number
+  /** Lower-case names of the header fields of the last answer, in alphabetical order. */
+  readonly fields: readonly string[]
 }
 
 export interface LoadResult {
@@ -57,7 +95,7 @@ export interface LoadResult {
   /** Those of the measured window. */
   readonly completed: number
   readonly elapsedMs: number
-  /** User and system time that `pid` took in the window, in microseconds; `undefined` when no pid was given. */
+  /** User and system time that `pids` took in the window, in microseconds; `undefined` when there are none. */
   readonly cpuMicros?: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -75,4 +113,37 @@ export interface ChoiceOrder {
 export interface ChoiceResult {
   /** CPU of one lease and its settlement, in nanoseconds. */
   readonly nanos: number
+}
+
+/** One order to the process that fills a cache's store. */
+export type StoreOrder =
+  | {
+      readonly ask: 'fill'
+      readonly objects: number
+      /** Share of them that the store has room for; 1: with a little to spare. */
+      readonly share: number
+    }
+  | { readonly ask: 'lookup'; readonly entries: number }
+
+export interface FillResult {
+  readonly maxBytes: number
+  /** By the store's own account. */
+  readonly storedBytes: number
+  readonly responses: number
+  readonly evictions: number
+  /** Growth of resident memory, measured after a forced collection. */
+  readonly growthBytes: number
+  /** The same at its highest. */
+  readonly peakGrowthBytes: number
+  /** Longest time from one turn of the event loop to the next, and how long a collection of garbage took at most. */
+  readonly longestTurnMs: number
+  readonly longestCollectionMs: number
+  readonly nanosPerPut: number
+}
+
+export interface LookupResult {
+  /** CPU of one lookup, in nanoseconds. */
+  readonly nanos: number
+  /** The same in a plain `Map` with as many keys. */
+  readonly mapNanos: number
 }

@@ -25,7 +25,7 @@ function heading(environment: Environment, timing: Timing): string {
     '',
     'The gateway has one core to itself; the load generator and the upstream share the other. Each figure is the median ' +
       `of ${timing.rounds} interleaved rounds; a round starts a fresh process, warms it for ${timing.warmupMs / 1_000} s ` +
-      `and ${timing.warmupRequests} requests at least, and measures for ${timing.measureMs / 1_000} s. CPU is user and system time of the gateway's process per request, ` +
+      `and ${timing.warmupRequests} requests at least, and measures for ${timing.measureMs / 1_000} s. CPU is user and system time of the gateway's processes per request, ` +
       'with the least and the most of the rounds in brackets; *busy* is the share of its core that it used. ' +
       'All connections ask again as soon as they are answered, so latencies are those of a gateway at its limit.',
   ].join('\n')

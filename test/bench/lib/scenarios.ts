@@ -1,12 +1,21 @@
+import { CACHE_SCENARIOS } from './cache-scenarios.ts'
 import { ONE_PATH, pathsUnder } from './paths.ts'
+import { absence, findProgram, type ProgramName } from './programs.ts'
+import type { CacheOutcome } from './upstream-counts.ts'
 
 /** One gateway in one configuration. */
 export interface Contender {
   readonly name: string
-  /** Its file in `gateways/`; absent: the load goes straight to the upstream. */
+  /** Its file in `gateways/`; this and `program` absent: the load goes straight to the upstream. */
   readonly file?: string
+  /** Its file in `programs/`, when it is no Node process. Left out on a machine that does not have it. */
+  readonly program?: ProgramName
   readonly params?: Readonly<Record<string, string | number>>
   readonly paths?: readonly string[]
+  /** Puts a number behind the path, another one in every request. @default false */
+  readonly numbered?: boolean
+  /** What its cache makes of the requests; a run in which the upstream sees anything else does not count. @default it has none */
+  readonly cached?: CacheOutcome
   /** It writes a line for every request to standard output; a run in which lines are missing does not count. */
   readonly logs?: true
   /** It answers every request with this status, whose body is its own. @default 200, with the upstream's body */
@@ -22,6 +31,8 @@ export interface Goal {
   readonly plusMicros?: number
   /** `below`: strictly less. */
   readonly relation: 'at most' | 'below'
+  /** Compares only if both answer with header fields of the same names. @default false */
+  readonly sameFields?: boolean
 }
 
 export interface Scenario {
@@ -29,6 +40,8 @@ export interface Scenario {
   readonly title: string
   readonly bodyBytes: number
   readonly addresses: number
+  /** `Cache-Control` of the upstream's answers. @default `public, max-age=60` */
+  readonly cacheControl?: string
   readonly connections: number
   /** The contender that ratios are taken to. */
   readonly baseline: string
@@ -155,6 +168,7 @@ export const SCENARIOS: readonly Scenario[] = [
         : [],
     }),
   ),
+  ...CACHE_SCENARIOS,
 ]
 
 export function pathsOf(contender: Contender): readonly string[] {
@@ -167,4 +181,14 @@ export function selectScenarios(only: RegExp): readonly Scenario[] {
     ...scenario,
     contenders: scenario.contenders.filter((contender) => only.test(`${scenario.name}/${contender.name}`)),
   })).filter((scenario) => scenario.contenders.length > 0)
+}
+
+/** Leaves out the programs that this machine does not have; says so for each. */
+export function withoutAbsent(scenario: Scenario, print: (line: string) => void): Scenario {
+  const contenders = scenario.contenders.filter(({ name, program }) => {
+    const absent = program !== undefined && findProgram(program) === undefined
+    if (absent) print(`${scenario.name}/${name} is left out: ${absence(program)}`)
+    return !absent
+  })
+  return { ...scenario, contenders }
 }

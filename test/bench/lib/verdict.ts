@@ -39,6 +39,12 @@ function judgeGoal(result: ScenarioResult, goal: Goal): Verdict | undefined {
     const failed = result.failures.has(goal.contender) || result.failures.has(goal.against)
     return failed ? { ...verdict, measured: 'failed', ok: false } : undefined
   }
+  if (goal.sameFields) {
+    const differing = differingFields(result, goal)
+    if (differing.length > 0) {
+      return { ...verdict, measured: `not compared: ${differing.join(', ')} in one only`, ok: false }
+    }
+  }
   if (plus > 0) {
     const more = medianOfDifferences(result, goal)
     return { ...verdict, measured: `${more < 0 ? '' : '+'}${more.toFixed(1)} µs`, ok: more <= plus }
@@ -57,4 +63,10 @@ function medianOfDifferences(result: ScenarioResult, goal: Goal): number {
     .get(goal.contender)!
     .map((sample) => sample.cpuMicrosPerRequest! - against.get(sample.round)!)
   return median(differences)!
+}
+
+/** Header fields that only one of the two answers with. */
+function differingFields(result: ScenarioResult, goal: Goal): readonly string[] {
+  const [a = [], b = []] = [goal.contender, goal.against].map((name) => result.samples.get(name)?.[0]?.fields)
+  return [...a.filter((name) => !b.includes(name)), ...b.filter((name) => !a.includes(name))]
 }

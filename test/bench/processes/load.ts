@@ -3,9 +3,10 @@
  * answered (a closed loop). One process serves all orders of a scenario, so that it is warm for every gateway alike.
  */
 import { expectedBody } from '../lib/body.ts'
-import { type Answer, Connection, requestBytes } from '../lib/connection.ts'
-import { cpuMicros } from '../lib/proc.ts'
-import type { LoadOrder, LoadResult } from '../lib/protocol.ts'
+import { type Answer, Connection } from '../lib/connection.ts'
+import { cpuMicrosOf } from '../lib/proc.ts'
+import type { LoadOrder, LoadResult, VerifyResult } from '../lib/protocol.ts'
+import { NumberedRequest, numberedPath, requestBytes } from '../lib/request-bytes.ts'
 
 /** Highest rate that the table of latencies has room for. */
 const MAX_PER_SECOND = 250_000
@@ -16,31 +17,41 @@ const MAX_WARMUP_MS = 60_000
 /** Patience with the first answer. */
 const VERIFY_MS = 10_000
 
-/** One answer, whole and byte by byte, before anything is measured. */
-async function verify(order: LoadOrder): Promise<void> {
-  for (const path of new Set([order.paths[0]!, order.paths.at(-1)!])) {
-    const connection = new Connection(order.host, order.port, true)
-    await connection.opened()
-    const answer = await new Promise<Answer>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`GET ${path} was not answered`)), VERIFY_MS)
-      connection.onAnswer = (whole) => {
-        clearTimeout(timer)
-        resolve(whole)
-      }
-      connection.onError = (message) => reject(new Error(`GET ${path}: ${message}`))
-      connection.send(requestBytes(order.host, order.port, path))
-    }).finally(() => connection.close())
-    if (answer.status !== order.status) {
-      throw new Error(`GET ${path} was answered ${answer.status}, not ${order.status}`)
-    }
-    if (order.status === 200 && answer.body?.equals(expectedBody(order.bodyBytes)) !== true) {
-      throw new Error(`GET ${path}: the body is not the upstream's (${answer.body?.length} bytes)`)
-    }
+/** Whole answers, byte by byte, before anything is measured; each path is asked for twice, for what a cache makes of it. */
+async function verify(order: LoadOrder): Promise<VerifyResult> {
+  let head = ''
+  const paths = new Set([order.paths[0]!, order.paths.at(-1)!])
+  for (const path of paths) {
+    const asked = order.numbered ? numberedPath(path, 0) : path
+    for (let time = 0; time < 2; time += 1) head = await verifyOne(order, asked)
   }
+  const lines = head.split('\r\n').slice(1)
+  return { resources: paths.size, fields: lines.map((line) => line.slice(0, line.indexOf(':')).toLowerCase()).sort() }
+}
+
+async function verifyOne(order: LoadOrder, path: string): Promise<string> {
+  const connection = new Connection(order.host, order.port, true)
+  await connection.opened()
+  const answer = await new Promise<Answer>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`GET ${path} was not answered`)), VERIFY_MS)
+    connection.onAnswer = (whole) => {
+      clearTimeout(timer)
+      resolve(whole)
+    }
+    connection.onError = (message) => reject(new Error(`GET ${path}: ${message}`))
+    connection.send(requestBytes(order.host, order.port, path))
+  }).finally(() => connection.close())
+  if (answer.status !== order.status) {
+    throw new Error(`GET ${path} was answered ${answer.status}, not ${order.status}`)
+  }
+  if (order.status === 200 && answer.body?.equals(expectedBody(order.bodyBytes)) !== true) {
+    throw new Error(`GET ${path}: the body is not the upstream's (${answer.body?.length} bytes)`)
+  }
+  return answer.head ?? ''
 }
 
 async function run(order: LoadOrder): Promise<LoadResult> {
-  const requests = order.paths.map((path) => requestBytes(order.host, order.port, path))
+  const requests = order.numbered ? [] : order.paths.map((path) => requestBytes(order.host, order.port, path))
   const latencies = new Float32Array(Math.ceil((order.measureMs / 1_000) * MAX_PER_SECOND))
   let next = 0
   let answered = 0
@@ -56,9 +67,11 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const connections = Array.from({ length: order.connections }, () => new Connection(order.host, order.port))
   await Promise.all(connections.map((connection) => connection.opened()))
   for (const connection of connections) {
+    const numbered = order.numbered ? new NumberedRequest(order.host, order.port, order.paths[0]!) : undefined
     let sentAt = 0
     const send = (): void => {
-      const request = requests[next]!
+      // Number 0 has been asked for already.
+      const request = numbered?.write(next + 1) ?? requests[next]!
       next = next + 1 === requests.length ? 0 : next + 1
       sentAt = performance.now()
       connection.send(request)
@@ -80,13 +93,13 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   await sleep(order.warmupMs)
   const deadline = performance.now() + MAX_WARMUP_MS
   while (answered < order.warmupRequests && errors === 0 && performance.now() < deadline) await sleep(50)
-  const cpuBefore = order.pid === undefined ? 0 : cpuMicros(order.pid)
+  const cpuBefore = cpuMicrosOf(order.pids)
   const startedAt = performance.now()
   measuring = true
   await sleep(order.measureMs)
   measuring = false
   const elapsedMs = performance.now() - startedAt
-  const cpu = order.pid === undefined ? {} : { cpuMicros: cpuMicros(order.pid) - cpuBefore }
+  const cpu = order.pids.length === 0 ? {} : { cpuMicros: cpuMicrosOf(order.pids) - cpuBefore }
   for (const connection of connections) connection.close()
 
   const sorted = latencies.subarray(0, Math.min(completed, latencies.length)).sort()
@@ -108,12 +121,11 @@ function sleep(ms: number): Promise<void> {
 }
 
 process.on('message', (order: LoadOrder) => {
-  verify(order)
-    .then(() => run(order))
-    .then(
-      (result) => process.send?.({ result }),
-      (error: Error) => process.send?.({ error: error.message }),
-    )
+  const work: Promise<VerifyResult | LoadResult> = order.phase === 'verify' ? verify(order) : run(order)
+  work.then(
+    (result) => process.send?.({ result }),
+    (error: Error) => process.send?.({ error: error.message }),
+  )
 })
 process.once('disconnect', () => process.exit())
 process.send?.({ ready: true })

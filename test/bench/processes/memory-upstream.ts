@@ -1,13 +1,19 @@
 /**
- * The upstream of the memory checks. `POST /upload` counts a body, `GET /download?bytes=` streams one, `GET /silent`
- * never answers, an upgrade opens a WebSocket that echoes. Any message is answered with the open connections.
+ * The upstream of the memory checks. `POST /upload` counts a body, `GET /download?bytes=` streams one, with
+ * `&chunked=1` without saying its length; `GET /slow?ms=` answers after that time; both send `&cache-control=` as the field. `GET
+ * /silent` never answers, an upgrade opens a WebSocket that echoes. Any message is answered with the open connections and the
+ * number of requests so far.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { WebSocketServer } from 'ws'
+import { expectedBody } from '../lib/body.ts'
 import { PAUSE_AT_BYTES, PAUSE_MS } from '../lib/memory-clients.ts'
-import type { UpstreamReady } from '../lib/protocol.ts'
+import type { MemoryUpstreamState, UpstreamReady } from '../lib/protocol.ts'
 
 const CHUNK = Buffer.alloc(64 * 1024, 'postern ')
+const ANSWER = expectedBody(1024)
+
+let requests = 0
 
 function upload(request: IncomingMessage, response: ServerResponse): void {
   let bytes = 0
@@ -24,9 +30,29 @@ function upload(request: IncomingMessage, response: ServerResponse): void {
   request.on('error', () => response.destroy())
 }
 
-function download(response: ServerResponse, bytes: number): void {
+function slow(response: ServerResponse, query: URLSearchParams): void {
+  setTimeout(
+    () => {
+      response.writeHead(200, { ...cacheControlOf(query), 'content-length': ANSWER.length })
+      response.end(ANSWER)
+    },
+    Number(query.get('ms')),
+  )
+}
+
+function cacheControlOf(query: URLSearchParams): Record<string, string> {
+  const value = query.get('cache-control')
+  return value === null ? {} : { 'cache-control': value }
+}
+
+function download(response: ServerResponse, query: URLSearchParams): void {
+  const bytes = Number(query.get('bytes'))
   let left = bytes
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': bytes })
+  response.writeHead(200, {
+    'content-type': 'application/octet-stream',
+    ...cacheControlOf(query),
+    ...(query.has('chunked') ? {} : { 'content-length': bytes }),
+  })
   const write = (): void => {
     while (left > 0 && !response.destroyed) {
       const part = left < CHUNK.length ? CHUNK.subarray(0, left) : CHUNK
@@ -41,9 +67,11 @@ function download(response: ServerResponse, bytes: number): void {
 
 const server = createServer((request, response) => {
   const url = new URL(request.url ?? '/', 'http://upstream')
+  requests += 1
   response.on('error', () => response.destroy())
   if (url.pathname === '/upload') upload(request, response)
-  else if (url.pathname === '/download') download(response, Number(url.searchParams.get('bytes')))
+  else if (url.pathname === '/download') download(response, url.searchParams)
+  else if (url.pathname === '/slow') slow(response, url.searchParams)
   else if (url.pathname !== '/silent') response.writeHead(404).end()
 })
 // A gateway keeps connections as long as it wants to: who closes first is not what is measured.
@@ -67,7 +95,9 @@ server.listen(0, '127.0.0.1', () => {
 })
 process.on('message', () => {
   server.getConnections((error, connections) => {
-    process.send?.(error === null ? { connections } : { error: error.message })
+    process.send?.(
+      error === null ? ({ connections, requests } satisfies MemoryUpstreamState) : { error: error.message },
+    )
   })
 })
 process.once('disconnect', () => process.exit())
