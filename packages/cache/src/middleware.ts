@@ -130,7 +130,7 @@ function checkOverrides(overrides: CacheOverrides): void {
 function handle(parts: CacheParts, req: IncomingMessage, res: ServerResponse, next: Next | undefined): void {
   const exchange = exchangeOf(req, res)
   if (exchange.closed || res.headersSent) return
-  if (parts.state.hasSeen(exchange)) {
+  if (exchange.isForkedBy(parts.state)) {
     goOn(parts, req, res, next)
     return
   }
@@ -143,14 +143,14 @@ function handle(parts: CacheParts, req: IncomingMessage, res: ServerResponse, ne
   const { method = 'GET' } = req
   if (method !== 'GET' && method !== 'HEAD' && !(method === 'POST' && options.methods.has('POST'))) {
     const uri = uriOf(req, req.headers.host ?? '', options)
-    new PassBy(parts, exchange, 'method', undefined, uri)
+    PassBy.watch(parts, exchange, 'method', undefined, uri)
     goOn(parts, req, res, next)
     return
   }
   const facts = state.closed ? 'closed' : readRequest(req, exchange, options)
   if (typeof facts === 'string') {
     const uri = isSafeMethod(method) ? undefined : uriOf(req, req.headers.host ?? '', options)
-    if (facts !== 'upgrade') new PassBy(parts, exchange, 'bypass', facts === 'option' ? undefined : facts, uri)
+    if (facts !== 'upgrade') PassBy.watch(parts, exchange, 'bypass', facts === 'option' ? undefined : facts, uri)
     goOn(parts, req, res, next)
     return
   }
@@ -163,7 +163,7 @@ function invalidateBy(parts: CacheParts, req: IncomingMessage, res: ServerRespon
   const { method = 'GET' } = req
   if (!isSafeMethod(method)) {
     const uri = uriOf(req, req.headers.host ?? '', parts.options)
-    new PassBy(parts, exchangeOf(req, res), 'method', undefined, uri)
+    PassBy.watch(parts, exchangeOf(req, res), 'method', undefined, uri)
   }
   next()
 }

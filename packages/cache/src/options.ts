@@ -170,7 +170,7 @@ const schema = v.strictObject({
   ]),
   statuses: v.optional(v.array(status, 'not a list')),
   defaultTtlMs: v.optional(milliseconds),
-  heuristics: v.optional(v.union([v.literal(false), heuristics], 'not false or an object of options'), {}),
+  heuristics: v.optional(heuristics, {}),
   targeted: v.optional(v.array(fieldName, 'not a list'), ['Postern-Cache-Control', 'CDN-Cache-Control']),
   setCookie: v.optional(v.picklist(['refuse', 'strip'], 'not "refuse" or "strip"'), 'refuse'),
   ignoreClientCacheControl: v.optional(v.boolean('not a boolean'), false),
@@ -187,10 +187,7 @@ const schema = v.strictObject({
   exposeTags: v.optional(v.boolean('not a boolean'), false),
   staleWhileRevalidateMs: v.optional(milliseconds, 0),
   staleIfErrorMs: v.optional(milliseconds, 0),
-  coalescing: v.optional(
-    v.union([v.boolean('not a boolean or an object of options'), coalescing], 'not a boolean or an object of options'),
-    true,
-  ),
+  coalescing: v.optional(coalescing, {}),
   maxObjectBytes: v.optional(whole(0, Number.MAX_SAFE_INTEGER)),
   maxPendingBytes: v.optional(whole(0, Number.MAX_SAFE_INTEGER), 64 * 1024 * 1024),
   storeTimeoutMs: v.optional(whole(1, 60_000), 100),
@@ -220,7 +217,12 @@ export function resolveOptions(input: CacheOptions): ResolvedCacheOptions {
     const cure = 'write cache() or cache({ defaultTtlMs: 60_000 })'
     throw new ConfigError('cache()', [{ path: '', message: 'not an options object', received: input, cure }])
   }
-  const result = v.safeParse(schema, input)
+  const { heuristics: estimates, coalescing: waiting } = input
+  const result = v.safeParse(schema, {
+    ...input,
+    ...(estimates === false ? { heuristics: { share: 0 } } : null),
+    ...(typeof waiting === 'boolean' ? { coalescing: {} } : null),
+  })
   if (!result.success) {
     throw new ConfigError(
       'cache()',
@@ -240,8 +242,8 @@ export function resolveOptions(input: CacheOptions): ResolvedCacheOptions {
     targeted: rest.targeted,
     statuses: statuses === undefined ? undefined : new Set(statuses),
     defaultLifetimeMs: rest.defaultTtlMs,
-    heuristicShare: estimate === false ? 0 : estimate.share,
-    heuristicMaxMs: estimate === false ? 0 : estimate.maxMs,
+    heuristicShare: estimate.share,
+    heuristicMaxMs: estimate.maxMs,
     setCookie: rest.setCookie,
     staleWhileRevalidateMs: rest.staleWhileRevalidateMs,
     staleIfErrorMs: rest.staleIfErrorMs,
@@ -257,7 +259,7 @@ export function resolveOptions(input: CacheOptions): ResolvedCacheOptions {
     partition: rest.partition,
     tags: rest.tags,
     exposeTags: rest.exposeTags,
-    maxWaitMs: waits === false ? 0 : waits === true ? 10_000 : waits.maxWaitMs,
+    maxWaitMs: waiting === false ? 0 : waits.maxWaitMs,
     maxObjectBytes: rest.maxObjectBytes ?? Number.MAX_SAFE_INTEGER,
     maxPendingBytes: rest.maxPendingBytes,
     storeTimeoutMs: rest.storeTimeoutMs,
@@ -272,7 +274,20 @@ export function resolveOptions(input: CacheOptions): ResolvedCacheOptions {
 /** Fields that carry tags: comma-separated and space-separated. */
 export const TAG_FIELDS: readonly string[] = ['cache-tag', 'surrogate-key']
 
+const STORE_METHODS = [
+  'get',
+  'readBody',
+  'put',
+  'update',
+  'purge',
+  'remove',
+  'purgeTag',
+  'purgeWhere',
+  'close',
+] as const
+
 function isStore(value: unknown): boolean {
   const store = value as Partial<CacheStore> | null
-  return typeof store === 'object' && typeof store?.get === 'function' && typeof store.put === 'function'
+  if (typeof store !== 'object' || store === null) return false
+  return STORE_METHODS.every((name) => typeof store[name] === 'function') && typeof store.maxObjectBytes === 'number'
 }

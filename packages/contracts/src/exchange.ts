@@ -151,12 +151,18 @@ export class Exchange {
   #listening = false
   /** The exchange that this one was forked from. */
   readonly #whole: Exchange | undefined
+  /** Who forked it. */
+  readonly #by: object | undefined
 
-  /** @param whole the exchange to fork; see {@link fork} */
-  constructor(request: IncomingMessage, response: ServerResponse, whole?: Exchange) {
+  /**
+   * @param whole the exchange to fork; see {@link fork}
+   * @param by whoever forks it
+   */
+  constructor(request: IncomingMessage, response: ServerResponse, whole?: Exchange, by?: object) {
     this.request = request
     this.response = response
     this.#whole = whole
+    this.#by = by
     if (whole === undefined) {
       this.receivedAtMs = performance.now()
       this.outgoing = new OutgoingEdits()
@@ -181,9 +187,16 @@ export class Exchange {
    * ends when that stage calls {@link close}; the response's `close` does not end it, and it is not published.
    *
    * The stage puts it on the request (`req.gateway`), and tells this one with {@link join} what became of it.
+   *
+   * @param by the stage, or what it shares with others of its kind; see {@link isForkedBy}
    */
-  fork(): Exchange {
-    return new Exchange(this.request, this.response, this)
+  fork(by: object): Exchange {
+    return new Exchange(this.request, this.response, this, by)
+  }
+
+  /** True when this exchange, or the one that it is a fork of, was forked by that stage: it has seen the request before. */
+  isForkedBy(stage: object): boolean {
+    return this.#by === stage || (this.#whole?.isForkedBy(stage) ?? false)
   }
 
   /** Takes over what the stages behind a fork have found out, for the log and all others who watch this exchange. */

@@ -94,7 +94,7 @@ function copiedFields(raw: readonly string[]): string[] {
 }
 
 /** A socket that says of the client what the client's said, and does nothing. */
-function standIn(client: IncomingMessage): Socket {
+export function standIn(client: IncomingMessage): Socket {
   const socket = new Socket()
   const { remoteAddress, remotePort, localAddress, localPort, server } = client.socket as Socket & { server?: Server }
   const values = { remoteAddress, remotePort, localAddress, localPort, server, encrypted: isEncrypted(client) }

@@ -27,11 +27,13 @@ export class CacheState {
   readonly #fills = new Map<string, Fill[]>()
   readonly #hints = new LRUCache<string, KeyHint>({ max: MAX_HINTS, ttl: HINT_MS })
   readonly #underWay = new Set<Fill>()
-  /** The exchanges that have been through this cache: mounted twice, it has no second look at them. */
-  readonly #seen = new WeakSet<Exchange>()
+  /** The exchanges that go past this cache: mounted twice, it has no second look at them. */
+  readonly #passed = new WeakSet<Exchange>()
   /** Bytes that responses on their way into the store hold. */
   pendingBytes = 0
   closed = false
+  /** URIs that are being invalidated, with how often: what the store still has of them is not the truth any more. */
+  readonly invalidating = new Map<string, number>()
   /** The stored responses, by `id`, that are being revalidated in the background. */
   readonly refreshing = new Set<string>()
   readonly counts = { hits: 0, misses: 0, stored: 0, collapsed: 0 }
@@ -42,12 +44,11 @@ export class CacheState {
 
   // Requests on their way
 
-  hasSeen(exchange: Exchange): boolean {
-    return this.#seen.has(exchange)
-  }
-
-  see(exchange: Exchange): void {
-    this.#seen.add(exchange)
+  /** Notes that an exchange goes past the cache. @returns false when it has been noted before */
+  pass(exchange: Exchange): boolean {
+    if (this.#passed.has(exchange)) return false
+    this.#passed.add(exchange)
+    return true
   }
 
   /** Counts a fill in; {@link leave} counts it out. */
@@ -91,13 +92,27 @@ export class CacheState {
     return [...this.#underWay]
   }
 
+  /** Nothing of a URI is answered from the store until the returned function is called. */
+  beginInvalidation(uri: string): () => void {
+    const { invalidating } = this
+    invalidating.set(uri, (invalidating.get(uri) ?? 0) + 1)
+    return () => {
+      const left = (invalidating.get(uri) ?? 1) - 1
+      if (left === 0) invalidating.delete(uri)
+      else invalidating.set(uri, left)
+    }
+  }
+
   // What was learnt
 
   hintOf(facts: RequestFacts): KeyHint | undefined {
+    if (this.#hints.size === 0) return undefined
     return this.#hints.get(hintKey(facts))
   }
 
+  /** @param hint undefined: nothing that was learnt before holds any more */
   learn(facts: RequestFacts, hint: KeyHint | undefined): void {
+    if (hint === undefined && this.#hints.size === 0) return
     const key = hintKey(facts)
     if (hint === undefined) this.#hints.delete(key)
     else if (key.length <= MAX_HINTED_KEY) this.#hints.set(key, hint)

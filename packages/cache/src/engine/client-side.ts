@@ -1,4 +1,4 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import { ServerResponse, STATUS_CODES } from 'node:http'
 
 /** The way to one client: writes an answer with whatever headers earlier stages have set, and cuts it where it cannot be finished. */
 export class ClientSide {
@@ -42,12 +42,36 @@ export class ClientSide {
   }
 
   protected writeHead(status: number, statusText: string, headers: string[]): void {
-    this.res.writeHead(status, statusText, headers)
+    const { res } = this
+    res.writeHead(status, statusText, isNodesOwn(res.writeHead) ? headers : asObject(headers))
   }
 
   protected destroy(): void {
     this.res.destroy()
   }
+}
+
+function isFirst(names: readonly string[], name: string, at: number): boolean {
+  return names.findIndex((each) => each.toLowerCase() === name.toLowerCase()) === at
+}
+
+/** True for Node's own `writeHead()`, which no stage has replaced. */
+export function isNodesOwn(writeHead: unknown): boolean {
+  return writeHead === ServerResponse.prototype.writeHead
+}
+
+/** Some stages that replace writeHead() do not know a flat list. */
+export function asObject(headers: readonly string[]): Record<string, string | string[]> {
+  const object: Record<string, string | string[]> = Object.create(null)
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!
+    const value = headers[i + 1]!
+    const before = object[name]
+    if (before === undefined) object[name] = value
+    else if (typeof before === 'string') object[name] = [before, value]
+    else before.push(value)
+  }
+  return object
 }
 
 /** True when the list has a field of that name. */
@@ -71,7 +95,8 @@ function mergeEarlier(res: ServerResponse, headers: string[]): void {
   if (vary === undefined) return
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== 'vary') continue
-    headers[i + 1] = `${[vary].flat().join(', ')}, ${headers[i + 1]}`
+    const names = `${[vary].flat().join(', ')}, ${headers[i + 1]}`.split(',').map((name) => name.trim())
+    headers[i + 1] = names.filter((name, at) => isFirst(names, name, at)).join(', ')
     return
   }
 }

@@ -104,8 +104,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     state.enter(this)
     if (this.#plan.isShared) state.list(this)
     exchange.observe(this)
-    this.#fork = exchange.fork()
-    state.see(this.#fork)
+    this.#fork = exchange.fork(state)
     this.#outerFallback = this.#fork.fallback
     this.#fork.fallback = this
     req.gateway = this.#fork
@@ -230,7 +229,10 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
       this.#reader.leave()
     } else if (this.#phase === 'passing') exchange.responseBodyBytes = this.#fork.responseBodyBytes
     if (this.#downstreamEnded || !this.#isWanted) this.#abandon()
-    else this.#watch(NO_LOOK_YET)
+    else {
+      this.#tap.pretendOpen()
+      this.#watch(NO_LOOK_YET)
+    }
   }
 
   // Deciding
@@ -294,7 +296,8 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     if (!this.#plan.isShared) return
     // Never fresh, it must be validated for every request: whoever waited for it would wait in vain.
     const isReusable = body.mayServe(facts, nowMs)
-    state.learn(facts, !isReusable ? 'unshared' : body.head.vary.length === 0 ? undefined : body.head.vary)
+    if (isReusable) state.learn(facts, body.head.vary.length === 0 ? undefined : body.head.vary)
+    else if (this.#waiters.size > 0) state.learn(facts, 'unshared')
     for (const turn of this.#waiters.take()) {
       if (body.mayServe(turn.facts, nowMs)) body.serve(turn)
       else if (isReusable || !matchesVary(body.head, turn.facts)) turn.again()
@@ -317,7 +320,8 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     const isFailure = reason === 'gateway-error' || isServerError(status)
     // It has taken the place of what was stored, and nobody else may have it.
     if (selected !== undefined && replacesStored(status, facts, reason)) state.store.remove(facts.key, selected.id)
-    if (isShared && !isFailure) state.learn(facts, 'unshared')
+    // Where nobody waited there is nothing to learn: who comes alone need not wait for anybody.
+    if (isShared && !isFailure && this.#waiters.size > 0) state.learn(facts, 'unshared')
     this.#releaseWaiters()
     this.#over()
   }
@@ -460,7 +464,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
   }
 
   #onSpace(): void {
-    if (!this.#downstreamEnded) this.#tap.res.emit('drain')
+    if (!this.#downstreamEnded) this.#tap.wake()
   }
 
   #over(): void {

@@ -11,7 +11,7 @@ export class HeldEvents {
   readonly #events: readonly string[]
   /** Who listened at that moment; undefined: nobody. */
   readonly #early: Readonly<Record<string, readonly unknown[]>> | undefined
-  readonly #heldBack: [Listener, unknown[]][] = []
+  #heldBack: [Listener, unknown[]][] | undefined = undefined
   #holds = false
 
   constructor(emitter: EventEmitter, events: readonly string[]) {
@@ -30,6 +30,8 @@ export class HeldEvents {
   hold(): void {
     if (this.#holds) return
     this.#holds = true
+    const heldBack: [Listener, unknown[]][] = []
+    this.#heldBack = heldBack
     const emitter = this.#emitter
     const emit = emitter.emit
     emitter.emit = (event: string | symbol, ...values: unknown[]): boolean => {
@@ -37,7 +39,7 @@ export class HeldEvents {
       const early = this.#early?.[event as string]
       for (const listener of emitter.rawListeners(event) as Listener[]) {
         if (early?.includes(listener) === true) listener.call(emitter, ...values)
-        else this.#heldBack.push([listener, values])
+        else heldBack.push([listener, values])
       }
       return true
     }
@@ -45,7 +47,8 @@ export class HeldEvents {
 
   /** Tells what was held back, and holds nothing any more. */
   release(): void {
+    if (!this.#holds) return
     this.#holds = false
-    for (const [listener, values] of this.#heldBack.splice(0)) listener.call(this.#emitter, ...values)
+    for (const [listener, values] of this.#heldBack!.splice(0)) listener.call(this.#emitter, ...values)
   }
 }

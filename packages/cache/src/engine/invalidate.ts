@@ -29,7 +29,9 @@ export function invalidate(
   for (const what of uris) {
     state.outdate({ uri: what, matches: () => true }, by)
     let responses = 0
+    const end = state.beginInvalidation(what)
     const tell = (purged: number | undefined): void => {
+      end()
       responses += purged ?? 0
       if (responses > 0 && cachePurged.hasSubscribers) {
         cachePurged.publish({ cache: options.name, by: 'invalidated', what, soft: false, responses })

@@ -17,7 +17,7 @@ export class PassBy implements TapOwner, Fallback {
   readonly #outerFallback: Fallback | undefined
   #isGatewaysOwn = false
 
-  constructor(
+  private constructor(
     parts: CacheParts,
     exchange: Exchange,
     fwd: CacheForwardReason,
@@ -29,10 +29,24 @@ export class PassBy implements TapOwner, Fallback {
     this.#fwd = fwd
     this.#detail = detail
     this.#unsafeUri = unsafeUri
-    parts.state.see(exchange)
     this.#outerFallback = exchange.fallback
     exchange.fallback = this
     this.#tap = new ResponseTap(exchange.response, this)
+  }
+
+  /**
+   * Has the answer to a request watched.
+   *
+   * @param unsafeUri the URI that an unsafe request is about
+   */
+  static watch(
+    parts: CacheParts,
+    exchange: Exchange,
+    fwd: CacheForwardReason,
+    detail: string | undefined,
+    unsafeUri: string | undefined,
+  ): void {
+    if (parts.state.pass(exchange)) new PassBy(parts, exchange, fwd, detail, unsafeUri)
   }
 
   onHead(status: number, statusText: string | undefined, headers: string[]): void {

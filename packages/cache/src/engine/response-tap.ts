@@ -1,6 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { ClientSide } from './client-side.ts'
+import { asObject, ClientSide, isNodesOwn } from './client-side.ts'
+import { DrainListeners } from './drain-listeners.ts'
 import { HeldEvents } from './held-events.ts'
+import { pretendOpen } from './pretend-open.ts'
 
 /** Whoever decides about an answer that the stages behind the cache are writing. */
 export interface TapOwner {
@@ -47,12 +49,16 @@ export class ResponseTap extends ClientSide {
   /** Those who listened before the stages behind the cache came are told of everything. */
   readonly #responseEvents: HeldEvents
   readonly #requestEvents: HeldEvents
+  /** Where a stage before has taken the events of the response over; undefined otherwise. */
+  readonly #drainListeners: DrainListeners | undefined
+  #closePretence: (() => void) | undefined = undefined
 
   constructor(res: ServerResponse, owner: TapOwner) {
     super(res)
     this.#owner = owner
     this.#responseEvents = new HeldEvents(res, RESPONSE_ENDS)
     this.#requestEvents = new HeldEvents(res.req, REQUEST_ENDS)
+    this.#drainListeners = Object.hasOwn(res, 'on') ? new DrainListeners(res) : undefined
     this.#earlier = res.getHeaderNames().length === 0 ? undefined : res.getHeaders()
     this.#writeHead = res.writeHead as WriteHead
     this.#write = res.write as Write
@@ -84,8 +90,21 @@ export class ResponseTap extends ClientSide {
     this.#requestEvents.hold()
   }
 
+  /** The client has left, and the stages behind the cache are not to see it. Only while the end is held. */
+  pretendOpen(): void {
+    this.#closePretence ??= pretendOpen(this.res)
+  }
+
+  /** Wakes the stages behind the cache when they wait for room. */
+  wake(): void {
+    if (this.#drainListeners === undefined) this.res.emit('drain')
+    else this.#drainListeners.wake()
+  }
+
   /** Tells the stages behind the cache what was held back. */
   releaseEnd(): void {
+    this.#closePretence?.()
+    this.#closePretence = undefined
     this.#responseEvents.release()
     this.#requestEvents.release()
   }
@@ -122,7 +141,8 @@ export class ResponseTap extends ClientSide {
   protected override writeHead(status: number, statusText: string, headers: string[]): void {
     this.#through = true
     try {
-      this.#writeHead.call(this.res, status, statusText, headers)
+      const isPlain = isNodesOwn(this.#writeHead)
+      this.#writeHead.call(this.res, status, statusText, isPlain ? headers : asObject(headers))
     } finally {
       this.#through = this.#left
     }

@@ -81,7 +81,12 @@ export class Turn implements ExchangeObserver {
   }
 
   begin(): void {
-    const soon = this.state.store.get(this.facts.key)
+    const { invalidating, store } = this.state
+    if (invalidating.size > 0 && invalidating.has(this.facts.uri)) {
+      this.#decide(NOTHING)
+      return
+    }
+    const soon = store.get(this.facts.key)
     if (!(soon instanceof Promise)) this.#decide(soon ?? NOTHING)
     else soon.then((stored) => this.#decide(stored ?? NOTHING)).catch((error: unknown) => this.#onThrown(error))
   }

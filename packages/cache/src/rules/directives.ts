@@ -55,10 +55,22 @@ export type ResponseDraft = {
  * @see RFC 9111 §5.2.2
  */
 export function parseResponseDirectives(value: string): ResponseDirectives {
+  const known = KNOWN.get(value)
+  if (known !== undefined) return known
   const draft = responseDraft()
   readDirectives(value, takeResponseDirective, draft)
-  return finished(draft)
+  const directives = finished(draft)
+  if (value.length <= LONGEST_KNOWN) {
+    if (KNOWN.size === MOST_KNOWN) KNOWN.clear()
+    KNOWN.set(value, directives)
+  }
+  return directives
 }
+
+// Origins have a few values that they send again and again: each is read once. Bounded, since anyone can send others.
+const KNOWN = new Map<string, ResponseDirectives>()
+const MOST_KNOWN = 256
+const LONGEST_KNOWN = 256
 
 /** Nothing read yet. */
 export function responseDraft(): ResponseDraft {

@@ -22,11 +22,19 @@ const LATEST_MS = Date.UTC(10_000, 0, 1) - 1000
 export function parseHttpDate(text: string, nowMs: number = Date.now()): number | undefined {
   // Sunday, 06-Nov-94 08:49:37 GMT is 30 characters long, Wednesday takes three more.
   if (text.length < 24 || text.length > 33) return undefined
+  // Most responses of one second have the same Date.
+  if (text === lastText) return lastMs
   const lower = text.toLowerCase()
   const comma = lower.indexOf(',')
   if (comma < 0) return parseAsctime(lower)
-  return comma === 3 ? parseFixdate(lower) : parseRfc850(lower, comma, nowMs)
+  if (comma !== 3) return parseRfc850(lower, comma, nowMs)
+  lastMs = parseFixdate(lower)
+  lastText = text
+  return lastMs
 }
+
+let lastText = ''
+let lastMs: number | undefined
 
 /**
  * Writes an HTTP date: `Sun, 06 Nov 1994 08:49:37 GMT`. Fractions of a second are cut off; times outside of the years 0

@@ -41,7 +41,8 @@ export interface CacheStore {
    */
   put(key: string, response: StoredResponse): Soon<boolean>
   /**
-   * Replaces the head of a stored response whose content stays as it is; `head.id` names it. Nothing happens when it is gone.
+   * Replaces the head of a stored response whose content stays as it is; `head.id` names it. Nothing happens when it is
+   * gone. Another response that has the variant of the new head gives way to it.
    *
    * @returns true when it was there
    */

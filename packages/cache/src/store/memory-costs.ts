@@ -1,6 +1,8 @@
 // What things cost in memory, in bytes, on a 64-bit V8 without pointer compression (every Node release). The sizes of
-// objects follow from their layout: a header of 24 bytes (map, properties, elements) and 8 a field; a number that is no small integer
-// is a box of 16 bytes of its own. The others were measured as the growth of the process, divided by how many there were.
+// objects follow from their layout: a header of 24 bytes (map, properties, elements) and 8 a field; a number that is no
+// small integer is an object of 16 bytes of its own. The others were measured, as the growth of the process divided by
+// how many there were. Compared with the process as a whole: it grew by 95 to 100 % of the account for a million responses
+// of 100 bytes and of 1 KiB, with four and with twenty header strings, and for ten thousand of 100 KB, all only added.
 
 /** Map, hash and length. */
 export const STRING_HEADER_BYTES = 16
@@ -10,8 +12,8 @@ export function arrayBytes(length: number): number {
   return length === 0 ? 0 : 48 + 8 * length
 }
 
-/** A held response: 28 fields, and boxes for the numbers that are times (six of them, and up to two more). */
-export const RESPONSE_BYTES = 24 + 28 * 8 + 7 * 16
+/** A held response: 30 fields, and six numbers that are no small integers (times, lifetimes of months). */
+export const RESPONSE_BYTES = 24 + 30 * 8 + 6 * 16
 
 /** A part of a partial response: two fields, often beyond small integers. */
 export const PART_BYTES = 24 + 2 * 8 + 2 * 16
@@ -23,8 +25,8 @@ export const PART_BYTES = 24 + 2 * 8 + 2 * 16
 export const PIECE_BYTES = 400
 
 /**
- * A key: its entry object (56), and its place in an lru-cache. That place was measured as 72 to 108
- * bytes in one that only grew, by how full its tables are, and 100 to 160 in one that also lost entries.
+ * A key: its entry object (56), and its place in an lru-cache. That place was measured as 72 to 108 in one that only
+ * grew, by how full its tables are, and as 100 to 160 in one that also lost entries.
  */
 export const KEY_BYTES = 56 + 128
 

@@ -16,8 +16,8 @@ const LOOK_EVERY = 32
 const MOST_AT_ONCE = 2_048
 
 /**
- * Keeps responses in the memory of this process. `maxBytes` bounds what the process grows by: content, heads, keys and
- * tables are counted with what they take there. When there is no room, the least recently used key goes, with all that
+ * Keeps responses in the memory of this process. `maxBytes` bounds what is stored: content, heads, keys and
+ * tables, each counted with what it takes there. When there is no room, the least recently used key goes, with all that
  * stands behind it.
  *
  * It answers at once, without promises, but for `purgeWhere()`, and for `purgeTag()` when thousands of responses carry the

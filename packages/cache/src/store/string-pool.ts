@@ -56,8 +56,4 @@ export class StringPool {
     this.#strings.delete(text)
     this.#ledger.bytes -= POOLED_BYTES + stringBytes(text)
   }
-
-  get size(): number {
-    return this.#strings.size
-  }
 }

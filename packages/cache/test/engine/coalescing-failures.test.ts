@@ -1,4 +1,5 @@
 import { failExchange, GatewayError, offerFallback } from '@postern/contracts'
+import { deadline } from '@postern/proxy'
 import {
   answerThen,
   closeUnanswered,
@@ -248,4 +249,27 @@ describe('a response that turns out too large', () => {
     hold.open()
     for (const reply of await Promise.all(replies)) expect(reply.body.length).toBe(300_000)
   })
+})
+
+test('a client whose time is over is told so, while the others go on waiting', async () => {
+  const hold = gate()
+  const upstream = await origin(async (_req, res) => {
+    await hold.opened
+    res.writeHead(200, { 'cache-control': 'max-age=60' })
+    res.end('late')
+  })
+  const limit = deadline({ ms: 60 }) as RequestHandler
+  const hurried: RequestHandler = (req, res, next) => {
+    if (req.headers['x-hurried'] === undefined) next()
+    else limit(req, res, next)
+  }
+  const { url, cache } = await gateway({ target: upstream, before: [hurried] })
+  const first = ask(`${url}/a`)
+  await eventually(() => upstream.requests.length === 1)
+  const second = ask(`${url}/a`)
+  const late = ask(`${url}/a`, { headers: { 'x-hurried': '1' } })
+  await eventually(() => cache.stats.collapsed === 2)
+  expect((await late).status).toBe(504)
+  hold.open()
+  expect([(await first).text, (await second).text]).toEqual(['late', 'late'])
 })

@@ -243,18 +243,22 @@ describe('an answer that must not be shared', () => {
   })
 
   test('is remembered: the next crowd does not wait for one of its own', async () => {
-    const hold = gate()
+    let hold = gate()
     const upstream = await origin(async (_req, res) => {
-      if (upstream.requests.length > 1) await hold.opened
+      await hold.opened
       res.writeHead(200, { 'cache-control': 'no-store' })
       res.end('own')
     })
     const { url, cache } = await gateway({ target: upstream })
-    await request(`${url}/a`)
+    const first = [ask(`${url}/a`), ask(`${url}/a`)]
+    await eventually(() => cache.stats.collapsed === 1)
+    hold.open()
+    await Promise.all(first)
+    hold = gate()
     const replies = Array.from({ length: 5 }, () => ask(`${url}/a`))
-    await eventually(() => upstream.requests.length === 6).finally(hold.open)
+    await eventually(() => upstream.requests.length === 7).finally(hold.open)
     await Promise.all(replies)
-    expect(cache.stats.collapsed).toBe(0)
+    expect(cache.stats.collapsed).toBe(1)
   })
 
   test.each([

@@ -82,12 +82,27 @@ test('F8: every spelling of a path is a resource of its own, as the handler sees
   const handler: RequestHandler = (req, res) => void res.set('cache-control', 'max-age=60').send(req.originalUrl)
   const { port } = await gateway({ behind: [handler] })
   const targets = [
-    ...['/a/b', '/a//b', '/A/b', '/a/b/', '/a/./b', '/a/x/../b', '/a%2fb', '/a%2Fb', '/%61/b', '/a/b;x', '/a/b%00', '/a/b?'],
+    ...[
+      '/a/b',
+      '/a//b',
+      '/A/b',
+      '/a/b/',
+      '/a/./b',
+      '/a/x/../b',
+      '/a%2fb',
+      '/a%2Fb',
+      '/%61/b',
+      '/a/b;x',
+      '/a/b%00',
+      '/a/b?',
+    ],
     ...['/a/b?x', '/a/b?x=', '/a/b?X', '/a/b%3Fx', '/a/b?x&', '/a/b?x;y', '/a\\b', '//a/b', '/a/b%20', '/a/b+'],
   ]
   for (let round = 0; round < 2; round++) {
     for (const target of targets) {
-      const { response } = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: shop.example\r\n\r\n`, { responses: 1 })
+      const { response } = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: shop.example\r\n\r\n`, {
+        responses: 1,
+      })
       expect(response.body.toString()).toBe(target)
       expect(response.headers['cache-status']).toContain(round === 0 ? 'fwd=uri-miss' : 'hit')
     }
@@ -95,7 +110,8 @@ test('F8: every spelling of a path is a resource of its own, as the handler sees
 })
 
 test('F8: an absolute-form target is the resource that it names, and Host does not count', async () => {
-  const handler: RequestHandler = (req, res) => void res.set('cache-control', 'max-age=60').send(String(req.headers.host))
+  const handler: RequestHandler = (req, res) =>
+    void res.set('cache-control', 'max-age=60').send(String(req.headers.host))
   const { port } = await gateway({ behind: [handler] })
   const ask = async (target: string, host: string): Promise<string> => {
     const { response } = await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, { responses: 1 })
@@ -154,7 +170,9 @@ describe('F10: an error that one client causes', () => {
     'a %i of the upstream without a lifetime of its own is not given to others',
     async (status) => {
       const target = await origin((req, res) => {
-        res.writeHead(req.headers['x-odd'] === undefined ? 200 : status, { 'last-modified': 'Mon, 01 Jan 2024 00:00:00 GMT' })
+        res.writeHead(req.headers['x-odd'] === undefined ? 200 : status, {
+          'last-modified': 'Mon, 01 Jan 2024 00:00:00 GMT',
+        })
         res.end()
       })
       const { url } = await gateway({ target, cache: { defaultTtlMs: 60_000 } })
@@ -242,7 +260,10 @@ describe('a store that somebody else has written to', () => {
     ['a value with CR LF', (r) => ({ ...r, headers: [...r.headers, 'x-a', 'b\r\nset-cookie: evil=1'] })],
     ['a name with CR LF', (r) => ({ ...r, headers: [...r.headers, 'x-a: b\r\nset-cookie', 'evil=1'] })],
     ['a name that is none', (r) => ({ ...r, headers: [...r.headers, 'x a', 'b'] })],
-    ['a field in front of a bad one', (r) => ({ ...r, headers: ['x-leak', '1', 'content-length', '3', 'x-b', '\r\n'] })],
+    [
+      'a field in front of a bad one',
+      (r) => ({ ...r, headers: ['x-leak', '1', 'content-length', '3', 'x-b', '\r\n'] }),
+    ],
     ['a reason with CR LF', (r) => ({ ...r, statusText: 'OK\r\nx-evil: 1' })],
     ['a status that is none', (r) => ({ ...r, status: 42 })],
     ['a status in front of a bad field', (r) => ({ ...r, status: 404, headers: ['x-b', '\r\n'] })],

@@ -1,7 +1,9 @@
-import { request, type Upstream } from '@postern/test-kit'
+import { request, serve, type Upstream } from '@postern/test-kit'
+import express, { type RequestHandler } from 'express'
 import { describe, expect, test } from 'vitest'
-import type { CacheOptions } from '../../src/index.ts'
-import { ask, type Gateway, gate, gateway, HandClock, origin } from './support.ts'
+import { type CacheOptions, cache, cachePurged, memoryStore } from '../../src/index.ts'
+import { storeOver } from './stores.ts'
+import { ask, type Gateway, gate, gateway, HandClock, origin, told, using } from './support.ts'
 
 /** What an upstream answers; each answer says how many there were before. */
 async function shop(options: CacheOptions = {}, headers: Record<string, string> = {}) {
@@ -304,5 +306,55 @@ describe('an unsafe request', () => {
     await request(`${made.url}/a`)
     await request(`${made.url}/a`, { method })
     expect(await isHit(made, '/a')).toBe(true)
+  })
+
+  test('on a route that is not cached is noticed by the invalidator, and only there', async () => {
+    const handler = cache()
+    const app = express()
+    let version = 0
+    app.get('/a', handler, (_req, res) => void res.set('cache-control', 'max-age=60').send(`version ${version}`))
+    app.post('/a', handler.invalidator, (_req, res) => void res.send(`version ${++version}`))
+    app.get('/b', handler.invalidator, (_req, res) => void res.set('cache-control', 'max-age=60').send('b'))
+    const { url } = await using(serve(app))
+    await request(`${url}/a`)
+    expect((await request(`${url}/a`)).headers['cache-status']).toContain('hit')
+    await request(`${url}/a`, { method: 'POST' })
+    expect((await request(`${url}/a`)).text).toBe('version 1')
+    await request(`${url}/b`)
+    expect((await request(`${url}/b`)).headers).not.toHaveProperty('cache-status')
+    await handler.close()
+  })
+
+  test('that passes the cache and its invalidator is told of once', async () => {
+    const handler = cache()
+    const purged = told(cachePurged)
+    const { url } = await gateway({
+      handler,
+      behind: [
+        handler.invalidator as RequestHandler,
+        (_req, res) => void res.set('cache-control', 'max-age=60').send('x'),
+      ],
+    })
+    await request(`${url}/a`)
+    const reply = await request(`${url}/a`, { method: 'POST' })
+    expect(reply.headers['cache-status']).toBe('Postern; fwd=method')
+    expect(purged).toHaveLength(1)
+  })
+
+  // A store elsewhere takes its time, and the client may ask again as soon as it has its answer.
+  test('is answered so that its client does not read what it has just replaced, however slow the store is', async () => {
+    const inner = memoryStore()
+    const slow = async <Value>(value: () => Value): Promise<Value> => {
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      return value()
+    }
+    const store = storeOver(inner, {
+      purge: (key, mode) => slow(() => inner.purge(key, mode) as number),
+      purgeTag: (tag, mode) => slow(() => inner.purgeTag(tag, mode) as number),
+    })
+    const made = await shop({ store, storeTimeoutMs: 5_000 })
+    await request(`${made.url}/a`)
+    await request(`${made.url}/a`, { method: 'PUT' })
+    expect(await isHit(made, '/a')).toBe(false)
   })
 })

@@ -3,7 +3,7 @@ import { eventually, request } from '@postern/test-kit'
 import type { RequestHandler } from 'express'
 import { describe, expect, test } from 'vitest'
 import { type CacheOptions, memoryStore } from '../../src/index.ts'
-import { ask, gate, gateway, type Gateway, HandClock, origin, warnings } from './support.ts'
+import { ask, type Gateway, gate, gateway, HandClock, origin, warnings } from './support.ts'
 
 type Fields = Record<string, string | string[]>
 

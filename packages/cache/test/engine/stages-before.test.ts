@@ -4,7 +4,7 @@ import { createGzip, gunzipSync } from 'node:zlib'
 import { eventually, request, serve } from '@postern/test-kit'
 import express, { type RequestHandler } from 'express'
 import { describe, expect, test } from 'vitest'
-import { cache, memoryStore } from '../../src/index.ts'
+import { type CacheOverrides, cache, memoryStore } from '../../src/index.ts'
 import { ask, Client, gate, gateway, origin, settled, using } from './support.ts'
 
 const TTL = { 'cache-control': 'max-age=60' }
@@ -30,7 +30,9 @@ describe('what a stage in front of the cache has set', () => {
     for (const site of ['https://a.example', 'https://b.example']) {
       const { headers } = await request(`${url}/a`, { headers: { origin: site } })
       expect(headers['access-control-allow-origin']).toBe(site)
-      expect(new Set(headers.vary!.split(/, */).map((name) => name.toLowerCase()))).toEqual(new Set(['origin', 'accept']))
+      expect(new Set(headers.vary!.split(/, */).map((name) => name.toLowerCase()))).toEqual(
+        new Set(['origin', 'accept']),
+      )
     }
     expect(calls).toBeLessThanOrEqual(2)
   })
@@ -287,6 +289,8 @@ describe('more than one cache in an app', () => {
 
   test('with() checks its options as cache() does', () => {
     expect(() => cache().with({ defaultTtlMs: -1 })).toThrow(/defaultTtlMs/)
+    const overrides = { store: memoryStore() } as CacheOverrides
+    expect(() => cache().with(overrides)).toThrow(/store: is the same for all handlers of a cache/)
   })
 
   test('with() behind a cache for all: the first one decides', async () => {
@@ -298,7 +302,10 @@ describe('more than one cache in an app', () => {
 
   test('two of their own behind each other: each has its say', async () => {
     const inner = cache({ cacheStatus: 'inner', name: 'inner' })
-    const { url, cache: outer } = await gateway({ cache: { cacheStatus: 'outer' }, behind: [inner as RequestHandler, page] })
+    const { url, cache: outer } = await gateway({
+      cache: { cacheStatus: 'outer' },
+      behind: [inner as RequestHandler, page],
+    })
     const first = await request(`${url}/a`)
     expect(lines(first.rawHeaders, 'cache-status')).toEqual([
       expect.stringMatching(/^inner; fwd=uri-miss.*stored/),
@@ -317,7 +324,10 @@ describe('more than one cache in an app', () => {
   test('with one store and spaces of their own they do not see each other’s', async () => {
     const store = memoryStore()
     const [one, two] = [cache({ store, space: 'one' }), cache({ store, space: 'two' })]
-    const named = (name: string): RequestHandler => (_req, res) => void res.set(TTL).send(name)
+    const named =
+      (name: string): RequestHandler =>
+      (_req, res) =>
+        void res.set(TTL).send(name)
     const app = express()
     app.use((req, res, next) => (req.get('x-two') === undefined ? one : two)(req, res, next))
     app.use((req, res, next) => named(req.get('x-two') === undefined ? 'one' : 'two')(req, res, next))

@@ -21,7 +21,11 @@ async function withStore(store: CacheStore, options: CacheOptions = {}) {
     res.end(`answer ${upstream.requests.length}`)
   })
   const name = `odd store ${names++}`
-  return { ...(await gateway({ target: upstream, cache: { store, name, storeTimeoutMs: 40, ...options } })), upstream, name }
+  return {
+    ...(await gateway({ target: upstream, cache: { store, name, storeTimeoutMs: 40, ...options } })),
+    upstream,
+    name,
+  }
 }
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -142,7 +146,11 @@ describe('a store that gives out what it should not', () => {
   test('(content of another length in the response itself): a miss', async () => {
     const inner = memoryStore()
     const store = storeOver(inner, {
-      get: (key) => (inner.get(key) as never[] | undefined)?.map((each) => ({ ...(each as object), body: [Buffer.from('x')] })) as never,
+      get: (key) =>
+        (inner.get(key) as never[] | undefined)?.map((each) => ({
+          ...(each as object),
+          body: [Buffer.from('x')],
+        })) as never,
     })
     const { url } = await withStore(store)
     await request(`${url}/a`)

@@ -139,7 +139,7 @@ export async function gateway(options: GatewayOptions): Promise<Gateway> {
   for (const each of options.before ?? []) app.use(each)
   const behind: RequestHandler[] = [...(options.behind ?? [])]
   if (forward !== undefined) behind.push(forward as RequestHandler)
-  if (options.around === true) app.use(handler.around(...(behind as Parameters<CacheHandler['around']>)))
+  if (options.around === true) app.use(handler.around(...behind))
   else app.use(handler, ...behind)
   for (const each of options.last ?? []) app.use(each)
   const served = await serve(app)

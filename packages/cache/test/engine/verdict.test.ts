@@ -96,6 +96,16 @@ describe('an observer in front of the cache reads on req.gateway.cache what Cach
     expect(seen[0]!.verdict).toMatchObject({ hit: false, fwd: 'uri-miss', stored: false, detail: 'gateway-error' })
   })
 
+  test('of a request to leave HTTP: nothing, it goes by as it came', async () => {
+    const handler: RequestHandler = (req, res) => void res.set('cache-control', 'max-age=60').send(req.get('upgrade'))
+    const { url, cache } = await gateway({ behind: [handler] })
+    for (let i = 0; i < 2; i++) {
+      const reply = await request(`${url}/a`, { headers: { connection: 'upgrade', upgrade: 'websocket' } })
+      expect([reply.text, reply.headers['cache-status']]).toEqual(['websocket', undefined])
+    }
+    expect(cache.stats.responses).toBe(0)
+  })
+
   test('and handlers behind the cache read why they were asked', async () => {
     const seen: unknown[] = []
     const handler: RequestHandler = (req, res) => {
@@ -110,7 +120,9 @@ describe('an observer in front of the cache reads on req.gateway.cache what Cach
 
   test('of what the store refused in the end: it was not stored', async () => {
     const store = memoryStore({ maxObjectBytes: 5 })
-    const upstream = await origin((_req, res) => res.writeHead(200, { 'cache-control': 'max-age=60' }).end('0123456789'))
+    const upstream = await origin((_req, res) => {
+      res.writeHead(200, { 'cache-control': 'max-age=60' }).end('0123456789')
+    })
     const { url, seen } = await gateway({ target: upstream, cache: { store } })
     await request(`${url}/a`)
     await eventually(() => seen.length === 1)
@@ -254,7 +266,12 @@ describe('what is told on channels', () => {
     expect(missed[0]).toMatchObject({ cache: 'cache' })
     expect(missed[0]!.exchange.cache).toMatchObject({ fwd: 'uri-miss' })
     expect(stored).toHaveLength(1)
-    expect(stored[0]).toMatchObject({ cache: 'cache', uri: `${url}/a`, updated: false, response: { status: 200, bodyBytes: 10 } })
+    expect(stored[0]).toMatchObject({
+      cache: 'cache',
+      uri: `${url}/a`,
+      updated: false,
+      response: { status: 200, bodyBytes: 10 },
+    })
     expect(hit).toHaveLength(1)
     expect(hit[0]!.exchange.cache).toMatchObject({ hit: true })
     expect(hit[0]!.exchange.request.url).toBe('/a')

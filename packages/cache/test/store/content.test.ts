@@ -54,7 +54,7 @@ describe('content that is kept', () => {
         const part = slab.subarray(from, from + length)
         return own ? new Uint8Array(part) : part
       }),
-      { maxLength: 30 },
+      { maxLength: 30, size: 'max' },
     )
     fc.assert(
       fc.property(pieces, (given) => {

@@ -39,7 +39,7 @@ const actions = fc.array(
     fc.record({ kind: fc.constant('update' as const), key, variant, tags, values }),
     fc.record({ kind: fc.constantFrom('get' as const, 'purge' as const, 'soften' as const), key, variant }),
   ),
-  { maxLength: 80 },
+  { maxLength: 80, size: 'max' },
 )
 
 describe('the account of what a store holds', () => {

@@ -24,9 +24,9 @@ describe('the table of keys', () => {
   })
 
   it('knows the least recently used of all, whatever was used, added and taken away before', () => {
-    const action = fc.tuple(fc.constantFrom('use', 'use', 'add', 'delete', 'evict'), fc.nat(60))
+    const action = fc.tuple(fc.constantFrom('use', 'use', 'add', 'delete', 'evict'), fc.nat(30))
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
+      fc.property(fc.array(action, { maxLength: 200, size: 'max' }), (actions) => {
         // 16 shards, few keys in each.
         const table = new KeyTable(GIBIBYTE / 4, new Ledger())
         const order: string[] = []
@@ -35,7 +35,6 @@ describe('the table of keys', () => {
           const key = `key ${number}`
           table.advance()
           const entry = table.peek(key)
-          table.advance()
           expect(entry !== undefined).toBe(order.includes(key))
           if (what === 'evict') {
             const oldest = table.oldest()

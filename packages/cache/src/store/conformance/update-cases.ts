@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { StoreCase } from './conformance-case.ts'
-import { headOf, holds, holdsNothing, putAll, sampleResponse } from './sample-response.ts'
+import { cannotRead, headOf, holds, holdsNothing, putAll, sampleResponse } from './sample-response.ts'
 
 const KEY = 'GET https://shop.example/products'
 
@@ -64,6 +64,17 @@ export const updateCases: readonly StoreCase[] = [
       await holds(store, KEY, stale)
       await store.update(KEY, headOf(response))
       await holds(store, KEY, response)
+    },
+  },
+  {
+    name: 'an update that gives a response the variant of another takes its place',
+    async run(store) {
+      const validated = sampleResponse('validated', { variant: '' })
+      await putAll(store, KEY, sampleResponse('a', { variant: '' }))
+      await putAll(store, KEY, sampleResponse('validated', { variant: 'gzip' }))
+      assert.equal(await store.update(KEY, headOf(validated)), true, 'update() must say that it was there')
+      await holds(store, KEY, validated)
+      await cannotRead(store, KEY, 'a', 'the content that gave way can still be read')
     },
   },
   {
