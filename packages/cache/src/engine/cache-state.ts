@@ -14,6 +14,20 @@ const MAX_HINTS = 10_000
 /** Longer keys are not remembered: what clients may choose must not fill the memory. */
 const MAX_HINTED_KEY = 2_048
 
+/**
+ * Where a fill stands among those under way. The tables of a Set and of a Map outlive their entries until the next full
+ * collection; through a place, they would keep the whole exchange alive so long.
+ */
+export interface Place {
+  fill: Fill | undefined
+}
+
+/** The fills of one key that others may find, for the same reason behind an object of its own. */
+interface Listed {
+  first: Fill | undefined
+  others: Fill[] | undefined
+}
+
 /** What a purge takes away. */
 export interface PurgeScope {
   /** The only URI that it is about; undefined when only the responses tell. */
@@ -24,9 +38,9 @@ export interface PurgeScope {
 /** What all handlers of one cache share: the store, the requests that are on their way, and what was learnt of keys. */
 export class CacheState {
   readonly store: GuardedStore
-  readonly #fills = new Map<string, Fill[]>()
+  readonly #fills = new Map<string, Listed>()
   readonly #hints = new LRUCache<string, KeyHint>({ max: MAX_HINTS, ttl: HINT_MS })
-  readonly #underWay = new Set<Fill>()
+  readonly #underWay = new Set<Place>()
   /** The exchanges that go past this cache: mounted twice, it has no second look at them. */
   readonly #passed = new WeakSet<Exchange>()
   /** Bytes that responses on their way into the store hold. */
@@ -52,44 +66,52 @@ export class CacheState {
   }
 
   /** Counts a fill in; {@link leave} counts it out. */
-  enter(fill: Fill): void {
-    this.#underWay.add(fill)
+  enter(fill: Fill): Place {
+    const place: Place = { fill }
+    this.#underWay.add(place)
+    return place
   }
 
-  leave(fill: Fill): void {
-    this.#underWay.delete(fill)
+  leave(place: Place): void {
+    const { fill } = place
+    if (fill === undefined) return
+    place.fill = undefined
+    this.#underWay.delete(place)
     this.unlist(fill)
   }
 
   /** Lets others find a fill, to wait for it. */
   list(fill: Fill): void {
-    const listed = this.#fills.get(fill.facts.key)
-    if (listed === undefined) this.#fills.set(fill.facts.key, [fill])
-    else listed.push(fill)
+    const { key } = fill.facts
+    const listed = this.#fills.get(key)
+    if (listed === undefined) this.#fills.set(key, { first: fill, others: undefined })
+    else {
+      listed.others ??= []
+      listed.others.push(fill)
+    }
   }
 
   unlist(fill: Fill): void {
     const { key } = fill.facts
     const listed = this.#fills.get(key)
     if (listed === undefined) return
-    const at = listed.indexOf(fill)
-    if (at !== -1) listed.splice(at, 1)
-    if (listed.length === 0) this.#fills.delete(key)
+    if (listed.first === fill) listed.first = listed.others?.shift()
+    else if (listed.others !== undefined) listed.others = listed.others.filter((each) => each !== fill)
+    if (listed.first === undefined) this.#fills.delete(key)
   }
 
   /** A fill under way whose answer a request may come to share. */
   findFill(facts: RequestFacts): Fill | undefined {
-    return this.#fills.get(facts.key)?.find((fill) => fill.mayServe(facts))
+    const listed = this.#fills.get(facts.key)
+    if (listed?.first === undefined) return undefined
+    return listed.first.mayServe(facts) ? listed.first : listed.others?.find((fill) => fill.mayServe(facts))
   }
 
   /** True while a stored response is being revalidated. */
   isRevalidating(key: string, id: string): boolean {
     if (this.refreshing.has(id)) return true
-    return this.#fills.get(key)?.some((fill) => fill.validates === id) ?? false
-  }
-
-  get fillsUnderWay(): readonly Fill[] {
-    return [...this.#underWay]
+    const listed = this.#fills.get(key)
+    return listed?.first?.validates === id || (listed?.others?.some((fill) => fill.validates === id) ?? false)
   }
 
   /** Nothing of a URI is answered from the store until the returned function is called. */
@@ -127,8 +149,8 @@ export class CacheState {
    * @param except the fill whose own request is the cause
    */
   outdate(scope: PurgeScope, except?: Fill): void {
-    for (const fill of this.#underWay) {
-      if (fill !== except && fill.outdate(scope)) this.unlist(fill)
+    for (const { fill } of this.#underWay) {
+      if (fill !== undefined && fill !== except && fill.outdate(scope)) this.unlist(fill)
     }
   }
 }

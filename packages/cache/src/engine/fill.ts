@@ -16,7 +16,7 @@ import { assess, type ReceivedResponse } from '../rules/storing.ts'
 import { matchesVary } from '../rules/vary.ts'
 import type { StoredHead, StoredResponse } from '../stored-response.ts'
 import type { LogReader } from './body-log.ts'
-import type { PurgeScope } from './cache-state.ts'
+import type { Place, PurgeScope } from './cache-state.ts'
 import { takeConditions } from './conditions.ts'
 import { ExpectedVariant } from './expected-variant.ts'
 import { invalidate } from './invalidate.ts'
@@ -64,6 +64,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
   readonly #waiters: Waiters
   readonly #expected: ExpectedVariant
   readonly #purges: PurgeNotes
+  #place!: Place
   #fork!: Exchange
   #tap!: ResponseTap
   #outerFallback: Fallback | undefined = undefined
@@ -101,7 +102,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
   begin(): void {
     const { state, req, res } = this.#turn
     const exchange = this.#exchange
-    state.enter(this)
+    this.#place = state.enter(this)
     if (this.#plan.isShared) state.list(this)
     exchange.observe(this)
     this.#fork = exchange.fork(state)
@@ -187,7 +188,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
         return
       }
       this.#over()
-      this.#body!.commit(this.#purges, () => this.#turn.state.leave(this))
+      this.#body!.commit(this.#purges, () => this.#turn.state.leave(this.#place))
     } else if (this.#phase === 'passing' && !this.#clientGone) this.#tap.end(chunk)
     this.#onDownstreamEnded()
   }
@@ -471,7 +472,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     if (this.#isOver) return
     this.#isOver = true
     this.#waiters.close()
-    if (this.#phase !== 'storing') this.#turn.state.leave(this)
+    if (this.#phase !== 'storing') this.#turn.state.leave(this.#place)
     this.#turn.missed()
   }
 
