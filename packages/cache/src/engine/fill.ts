@@ -31,6 +31,7 @@ import { taggedHead } from './tagged-head.ts'
 import type { Turn } from './turn.ts'
 import { forwarded, note, tell } from './verdict.ts'
 import { Waiters } from './waiters.ts'
+import { Watchdog, type Watched } from './watchdog.ts'
 
 /**
  * Where a fill stands: `asked` (no head yet), `storing` (the content goes into the log, and from there to all who read
@@ -54,7 +55,7 @@ export interface FillPlan {
  * One request on its way through the stages behind the cache, and what becomes of its answer: it is stored, brings stored
  * ones up to date, is passed on, or is replaced by a stale one. Outlives its client while others wait for the answer.
  */
-export class Fill implements TapOwner, ExchangeObserver, Fallback {
+export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   readonly facts: RequestFacts
   /** The `id` of the stored response that is being revalidated. */
   readonly validates: string | undefined
@@ -83,7 +84,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
   /** The client's connection is being closed, in this turn of the event loop. */
   #isClosing = false
   #isOver = false
-  #watchdog: NodeJS.Timeout | undefined = undefined
+  #watchdog: Watchdog | undefined = undefined
 
   constructor(turn: Turn, plan: FillPlan) {
     this.#turn = turn
@@ -232,7 +233,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     if (this.#downstreamEnded || !this.#isWanted) this.#abandon()
     else {
       this.#tap.pretendOpen()
-      this.#watch(NO_LOOK_YET)
+      this.#watchdog = new Watchdog(this, this.#turn.options.maxWaitMs)
     }
   }
 
@@ -402,14 +403,14 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
    * body would be stored. The proxy tells a cut from an end by itself.
    */
   #isCutByClient(): boolean {
-    if (this.#exchange.background || this.#body!.hasLength || this.#fork.attempts.length > 0) return false
+    if (this.#exchange.background || this.#body!.hasLength || !this.isLocal) return false
     return this.#isClosing || (!this.#clientGone && this.#turn.req.socket.destroyed)
   }
 
   #onDownstreamEnded(): void {
     if (this.#downstreamEnded) return
     this.#downstreamEnded = true
-    clearTimeout(this.#watchdog)
+    this.#watchdog?.stop()
     this.#tap.releaseEnd()
     // Whoever has just written the last byte has still to note that he is done.
     if (this.#clientGone) setImmediate(() => this.#abandon())
@@ -417,7 +418,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
 
   /** Nobody wants the answer any more: the stages behind the cache are told that the exchange is over. */
   #abandon(): void {
-    clearTimeout(this.#watchdog)
+    this.#watchdog?.stop()
     this.#tap.releaseEnd()
     this.#fork.close()
     const { req } = this.#turn
@@ -429,29 +430,30 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     this.#over()
   }
 
-  /**
-   * With the client gone, a handler may have stopped without a word. Those who wait for a head go on their own then, and
-   * those who wait for the rest are cut, when nothing comes for as long as a request waits.
-   */
-  #watch(bytesBefore: number): void {
-    const bytes = this.#body?.bytes ?? -1
-    const isHeldBack = this.#body?.wantsMore === false
-    if (bytes === bytesBefore && bytes !== -1 && !isHeldBack && this.#phase === 'storing') {
-      this.onCut()
-      return
-    }
-    const { maxWaitMs } = this.#turn.options
-    const isLocal = this.#fork.attempts.length === 0
-    if (this.#phase === 'asked' && isLocal && bytesBefore === NOTHING_FOR_A_WHILE) {
-      this.#onWaitedTooLong()
-      this.#abandon()
-      return
-    }
-    const isAsked = this.#phase === 'asked' && isLocal
-    const delayMs = isAsked ? Math.min(maxWaitMs, LOCAL_HEAD_MS) : maxWaitMs
-    this.#watchdog = setTimeout(() => this.#watch(isAsked ? NOTHING_FOR_A_WHILE : bytes), delayMs)
-    this.#watchdog.unref()
+  // What is watched when the client has gone
+
+  get bytesSoFar(): number | undefined {
+    return this.#phase === 'asked' ? undefined : (this.#body?.bytes ?? 0)
   }
+
+  get isHeldBack(): boolean {
+    return this.#phase !== 'storing' || !this.#body!.wantsMore
+  }
+
+  get isLocal(): boolean {
+    return this.#fork.attempts.length === 0
+  }
+
+  onSilent(): void {
+    this.#onWaitedTooLong()
+    this.#abandon()
+  }
+
+  onStalled(): void {
+    this.onCut()
+  }
+
+  // Ends
 
   /** Once there is nothing to store and nobody else reads, the answer goes straight to the client. */
   #leaveIfAlone(): void {
@@ -480,12 +482,6 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback {
     return this.#turn.options.clock.wallNow()
   }
 }
-
-/** How long a handler of the app's own may still take for a head when its client has gone, in milliseconds. */
-const LOCAL_HEAD_MS = 1_000
-// What the last look at a fill without a client has seen, where it is no number of bytes.
-const NO_LOOK_YET = -2
-const NOTHING_FOR_A_WHILE = -3
 
 /** 500, 502, 503 and 504: what stale-if-error is for (RFC 5861 §4). */
 function isServerError(status: number): boolean {
