@@ -15,6 +15,7 @@ export interface TapOwner {
   /** @returns false when they should wait for `drain` */
   onData(chunk: Uint8Array): boolean
   /** The answer is whole; the last piece may come with it. */
+  /** @internal */
   onEnd(chunk: Uint8Array | undefined): void
   /** They have cut it, or given up before a head: the owner cuts the client's answer where it is that one. */
   onCut(): void
@@ -23,6 +24,56 @@ export interface TapOwner {
 type WriteHead = (status: number, reason?: unknown, headers?: unknown) => ServerResponse
 type Write = (chunk: unknown, encoding?: unknown, callback?: unknown) => boolean
 type End = (chunk?: unknown, encoding?: unknown, callback?: unknown) => ServerResponse
+
+const TAP = Symbol('postern.cache.tap')
+
+type Tapped = ServerResponse & { [TAP]?: ResponseTap }
+
+/**
+ * Puts a tap into the place of a response's own methods.
+ *
+ * The functions are the same for all responses: with functions of its own on each, V8 keeps every response, and all that
+ * hangs on it, until the next full collection. Only a second tap on one response has functions of its own.
+ */
+function takeMethods(res: Tapped, tap: ResponseTap): void {
+  if (res[TAP] === undefined) {
+    res[TAP] = tap
+    res.writeHead = writeHead as ServerResponse['writeHead']
+    res.write = write as ServerResponse['write']
+    res.end = end as ServerResponse['end']
+    res.flushHeaders = flushHeaders
+    res.destroy = destroy as ServerResponse['destroy']
+    return
+  }
+  res.writeHead = ((status: number, reason?: unknown, headers?: unknown) =>
+    tap.onWriteHead(status, reason, headers)) as ServerResponse['writeHead']
+  res.write = ((chunk: unknown, encoding?: unknown, callback?: unknown) =>
+    tap.onWrite(chunk, encoding, callback)) as ServerResponse['write']
+  res.end = ((chunk?: unknown, encoding?: unknown, callback?: unknown) =>
+    tap.onEnd(chunk, encoding, callback)) as ServerResponse['end']
+  res.flushHeaders = () => tap.onFlush()
+  res.destroy = ((error?: Error) => tap.onDestroy(error)) as ServerResponse['destroy']
+}
+
+function writeHead(this: Tapped, status: number, reason?: unknown, headers?: unknown): ServerResponse {
+  return this[TAP]!.onWriteHead(status, reason, headers)
+}
+
+function write(this: Tapped, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+  return this[TAP]!.onWrite(chunk, encoding, callback)
+}
+
+function end(this: Tapped, chunk?: unknown, encoding?: unknown, callback?: unknown): ServerResponse {
+  return this[TAP]!.onEnd(chunk, encoding, callback)
+}
+
+function flushHeaders(this: Tapped): void {
+  this[TAP]!.onFlush()
+}
+
+function destroy(this: Tapped, error?: Error): ServerResponse {
+  return this[TAP]!.onDestroy(error)
+}
 
 // What tells a handler that its client has its answer, or has left.
 const RESPONSE_ENDS = ['finish', 'close']
@@ -65,14 +116,7 @@ export class ResponseTap extends ClientSide {
     this.#end = res.end as End
     this.#flushHeaders = res.flushHeaders
     this.#destroy = res.destroy as (error?: Error) => ServerResponse
-    res.writeHead = ((status: number, reason?: unknown, headers?: unknown) =>
-      this.#onWriteHead(status, reason, headers)) as ServerResponse['writeHead']
-    res.write = ((chunk: unknown, encoding?: unknown, callback?: unknown) =>
-      this.#onWrite(chunk, encoding, callback)) as ServerResponse['write']
-    res.end = ((chunk?: unknown, encoding?: unknown, callback?: unknown) =>
-      this.#onEnd(chunk, encoding, callback)) as ServerResponse['end']
-    res.flushHeaders = () => this.#onFlush()
-    res.destroy = ((error?: Error) => this.#onDestroy(error)) as ServerResponse['destroy']
+    takeMethods(res, this)
   }
 
   /** From now on everything goes to the response itself. */
@@ -152,7 +196,8 @@ export class ResponseTap extends ClientSide {
     this.#destroy.call(this.res)
   }
 
-  #onWriteHead(status: number, reason: unknown, given: unknown): ServerResponse {
+  /** @internal */
+  onWriteHead(status: number, reason: unknown, given: unknown): ServerResponse {
     if (this.#through) return this.#writeHead.call(this.res, status, reason, given)
     const text = typeof reason === 'string' ? reason : undefined
     const headers = typeof reason === 'string' ? given : (reason ?? given)
@@ -160,7 +205,8 @@ export class ResponseTap extends ClientSide {
     return this.res
   }
 
-  #onWrite(chunk: unknown, encoding: unknown, callback: unknown): boolean {
+  /** @internal */
+  onWrite(chunk: unknown, encoding: unknown, callback: unknown): boolean {
     if (this.#through) return this.#write.call(this.res, chunk, encoding, callback)
     if (!this.#headDone) this.#head(this.res.statusCode, this.res.statusMessage || undefined, undefined)
     // The owner may have left meanwhile.
@@ -171,11 +217,11 @@ export class ResponseTap extends ClientSide {
     return ok
   }
 
-  #onEnd(chunk: unknown, encoding: unknown, callback: unknown): ServerResponse {
+  onEnd(chunk: unknown, encoding: unknown, callback: unknown): ServerResponse {
     const { res } = this
     if (this.#through) return this.#end.call(res, chunk, encoding, callback)
     if (this.#ended) return res
-    if (typeof chunk === 'function') return this.#onEnd(undefined, undefined, chunk)
+    if (typeof chunk === 'function') return this.onEnd(undefined, undefined, chunk)
     const last = chunk === undefined || chunk === null || chunk === '' ? undefined : bytesOf(chunk, encoding)
     // Node knows the length of a body that is written in one go, and says it.
     if (!this.#headDone) this.#head(res.statusCode, res.statusMessage || undefined, undefined, last?.length ?? 0)
@@ -187,13 +233,15 @@ export class ResponseTap extends ClientSide {
     return res
   }
 
-  #onFlush(): void {
+  /** @internal */
+  onFlush(): void {
     if (!this.#through && !this.#headDone)
       this.#head(this.res.statusCode, this.res.statusMessage || undefined, undefined)
     if (this.#through || this.res.headersSent) this.#flushHeaders.call(this.res)
   }
 
-  #onDestroy(error: Error | undefined): ServerResponse {
+  /** @internal */
+  onDestroy(error: Error | undefined): ServerResponse {
     if (this.#left) return this.#destroy.call(this.res, error)
     if (!this.#ended) {
       this.#ended = true
