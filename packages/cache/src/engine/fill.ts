@@ -1,7 +1,6 @@
 import {
   type CacheForwardReason,
   type CacheVerdict,
-  type Exchange,
   type ExchangeObserver,
   type Fallback,
   failExchange,
@@ -9,27 +8,25 @@ import {
 } from '@postern/contracts'
 import { problem } from '../problems.ts'
 import type { RequestFacts } from '../request-facts.ts'
-import { evaluate, notModifiedFields } from '../rules/conditional.ts'
 import { remainingMs } from '../rules/freshness.ts'
 import { mayServeOnError } from '../rules/reuse.ts'
 import { assess, type ReceivedResponse } from '../rules/storing.ts'
 import { matchesVary } from '../rules/vary.ts'
 import type { StoredHead, StoredResponse } from '../stored-response.ts'
-import type { LogReader } from './body-log.ts'
 import type { Place, PurgeScope } from './cache-state.ts'
 import { takeConditions } from './conditions.ts'
 import { ExpectedVariant } from './expected-variant.ts'
+import { FillClient } from './fill-client.ts'
 import { invalidate } from './invalidate.ts'
 import { PurgeNotes } from './purge-notes.ts'
 import { newId } from './response-id.ts'
-import { ResponseTap, type TapOwner } from './response-tap.ts'
+import type { TapOwner } from './response-tap.ts'
 import { freshen, freshenByHead } from './revalidated.ts'
-import { clientFields } from './stored-answer.ts'
 import { StoringBody } from './storing-body.ts'
 import { replacesStored, storingLimit } from './storing-limits.ts'
 import { taggedHead } from './tagged-head.ts'
 import type { Turn } from './turn.ts'
-import { forwarded, note, tell } from './verdict.ts'
+import { forwarded, note } from './verdict.ts'
 import { Waiters } from './waiters.ts'
 import { Watchdog, type Watched } from './watchdog.ts'
 
@@ -61,14 +58,11 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   readonly validates: string | undefined
   readonly #turn: Turn
   readonly #plan: FillPlan
-  readonly #exchange: Exchange
   readonly #waiters: Waiters
   readonly #expected: ExpectedVariant
   readonly #purges: PurgeNotes
   #place!: Place
-  #fork!: Exchange
-  #tap!: ResponseTap
-  #outerFallback: Fallback | undefined = undefined
+  #client!: FillClient
   #phase: Phase = 'asked'
   #requestedAtMs = 0
   /** Conditions of the client's own were taken away, for the answer to be whole. */
@@ -76,13 +70,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   #error: GatewayError | undefined = undefined
   #head: StoredHead | undefined = undefined
   #body: StoringBody | undefined = undefined
-  #reader: LogReader | undefined = undefined
   #downstreamEnded = false
-  #clientGone = false
-  /** The client has its answer (a 304); the content is only for the store and for others. */
-  #isServed = false
-  /** The client's connection is being closed, in this turn of the event loop. */
-  #isClosing = false
   #isOver = false
   #watchdog: Watchdog | undefined = undefined
 
@@ -91,7 +79,6 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
     this.#plan = plan
     this.facts = turn.facts
     this.validates = plan.selected?.id
-    this.#exchange = turn.exchange
     this.#waiters = new Waiters(turn.options.maxWaitMs, () => this.#onWaitedTooLong())
     const hint = plan.isShared ? turn.state.hintOf(turn.facts) : undefined
     const names = typeof hint === 'object' ? hint : (plan.selected?.vary ?? plan.stored[0]?.vary ?? [])
@@ -101,17 +88,11 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
 
   /** Sends the request on. */
   begin(): void {
-    const { state, req, res } = this.#turn
-    const exchange = this.#exchange
+    const { state } = this.#turn
     this.#place = state.enter(this)
     if (this.#plan.isShared) state.list(this)
-    exchange.observe(this)
-    this.#fork = exchange.fork(state)
-    this.#outerFallback = this.#fork.fallback
-    this.#fork.fallback = this
-    req.gateway = this.#fork
+    this.#client = new FillClient(this.#turn, this)
     this.#tookConditions = takeConditions(this.#turn, this.#plan)
-    this.#tap = new ResponseTap(res, this)
     this.#requestedAtMs = this.#nowMs()
     this.#turn.goOn()
   }
@@ -127,7 +108,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
 
   /** Lets a request wait for the answer, or begin to read it. */
   join(turn: Turn): void {
-    this.#tap.holdEnd()
+    this.#client.tap.holdEnd()
     if (this.#phase === 'asked') {
       this.#waiters.add(turn)
       return
@@ -140,11 +121,11 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   /** One who waited, or read, has left. */
   onWaiterLeft(turn: Turn): void {
     this.#waiters.remove(turn)
-    if (this.#clientGone && !this.#isWanted) this.#abandon()
+    if (this.#client.isGone && !this.#isWanted) this.#abandon()
   }
 
   get #isWanted(): boolean {
-    if (this.#isServed && this.#body?.isStoring === true) return true
+    if (this.#client.isServed && this.#body?.isStoring === true) return true
     return this.#waiters.size > 0 || (this.#body?.readers ?? 0) > 0
   }
 
@@ -161,7 +142,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
 
   onHead(status: number, statusText: string | undefined, headers: string[]): void {
     if (this.#phase !== 'asked') return
-    if (this.#error !== undefined || this.#fork.failure !== undefined) {
+    if (this.#error !== undefined || this.#client.fork.failure !== undefined) {
       this.#passOn(status, statusText, headers, 'gateway-error')
       return
     }
@@ -179,25 +160,26 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
       this.#leaveIfAlone()
       return goesOn
     }
-    return this.#phase !== 'passing' || this.#clientGone || this.#tap.write(chunk)
+    return this.#phase !== 'passing' || this.#client.isGone || this.#client.tap.write(chunk)
   }
 
   onEnd(chunk: Uint8Array | undefined): void {
     if (this.#phase === 'storing') {
-      if (this.#isCutByClient() || !this.#body!.end(chunk)) {
+      const body = this.#body!
+      if ((!body.hasLength && this.#client.mayHaveCut()) || !body.end(chunk)) {
         this.onCut()
         return
       }
       this.#over()
-      this.#body!.commit(this.#purges, () => this.#turn.state.leave(this.#place))
-    } else if (this.#phase === 'passing' && !this.#clientGone) this.#tap.end(chunk)
+      body.commit(this.#purges, () => this.#turn.state.leave(this.#place))
+    } else if (this.#phase === 'passing' && !this.#client.isGone) this.#client.tap.end(chunk)
     this.#onDownstreamEnded()
   }
 
   onCut(): void {
     if (this.#phase === 'storing') this.#body!.cut()
     else if (this.#phase === 'asked') {
-      if (!this.#clientGone) this.#tap.cut()
+      if (!this.#client.isGone) this.#client.tap.cut()
       this.#releaseWaiters()
     }
     if (this.#phase !== 'answered') this.#phase = 'passing'
@@ -213,26 +195,14 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
       this.#onDownstreamEnded()
       return true
     }
-    return this.#outerFallback?.takeOver(error) ?? false
+    return this.#client.outerFallback?.takeOver(error) ?? false
   }
 
   onExchangeClosed(): void {
-    this.#clientGone = true
-    this.#isClosing = !this.#exchange.response.writableFinished
-    if (this.#isClosing) {
-      setImmediate(() => {
-        this.#isClosing = false
-      })
-    }
-    const exchange = this.#exchange
-    exchange.join(this.#fork)
-    if (this.#reader !== undefined) {
-      exchange.responseBodyBytes = this.#reader.position
-      this.#reader.leave()
-    } else if (this.#phase === 'passing') exchange.responseBodyBytes = this.#fork.responseBodyBytes
+    this.#client.close(this.#phase === 'passing')
     if (this.#downstreamEnded || !this.#isWanted) this.#abandon()
     else {
-      this.#tap.pretendOpen()
+      this.#client.tap.pretendOpen()
       this.#watchdog = new Watchdog(this, this.#turn.options.maxWaitMs)
     }
   }
@@ -246,7 +216,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
     else if (facts.method === 'HEAD') {
       freshenByHead(this.#turn, this.#plan.stored, received, this.#purges)
     }
-    const limit = storingLimit(this.#turn.parts, facts, this.#exchange, this.#fork)
+    const limit = storingLimit(this.#turn.parts, facts, this.#turn.exchange, this.#client.fork)
     const assessment = limit ?? assess(facts, received, options, newId())
     if (!assessment.storable) {
       this.#passOn(status, statusText, headers, assessment.reason)
@@ -258,38 +228,16 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
       this.#passOn(status, statusText, headers, body === undefined ? 'option-failed' : 'too-large')
       return
     }
-    this.#answer(received, statusText, body)
+    const verdict: CacheVerdict = {
+      ...forwarded(this.#plan.fwd, undefined),
+      ttlS: Math.floor(remainingMs(body.head, received.receivedAtMs) / 1_000),
+      stored: true,
+    }
+    this.#client.read(status, statusText, headers, verdict, body, this.#tookConditions)
     this.#head = body.head
     this.#body = body
     this.#phase = 'storing'
     this.#shareOut(body, received.receivedAtMs)
-  }
-
-  /** Answers the client whose request it is. @throws what Node throws for a head that cannot be sent */
-  #answer(
-    { status, headers, receivedAtMs }: ReceivedResponse,
-    statusText: string | undefined,
-    body: StoringBody,
-  ): void {
-    const { options, facts } = this.#turn
-    const verdict: CacheVerdict = {
-      ...forwarded(this.#plan.fwd, undefined),
-      ttlS: Math.floor(remainingMs(body.head, receivedAtMs) / 1_000),
-      stored: true,
-    }
-    const fields = clientFields(headers, options)
-    if (this.#tookConditions && evaluate(facts, body.head) === 'not-modified') {
-      this.#isServed = true
-      this.#tap.holdEnd()
-      const kept = notModifiedFields(fields)
-      tell(this.#exchange, { ...verdict, fwdStatus: status }, kept, options)
-      this.#tap.head(304, undefined, kept)
-      this.#tap.end()
-      return
-    }
-    tell(this.#exchange, verdict, fields, options)
-    this.#tap.head(status, statusText, fields)
-    this.#reader = body.readFirst(this.#tap)
   }
 
   /** Gives the response to those who wait for it; those whom it is not for find their own. */
@@ -309,17 +257,12 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
 
   /** Gives the answer to the client whose request it is, and to nobody else. */
   #passOn(status: number, statusText: string | undefined, headers: readonly string[], reason: string): void {
-    const { options, state, facts } = this.#turn
-    const fields = clientFields(headers, options)
-    const verdict = forwarded(this.#plan.fwd, reason)
-    // What the gateway answers itself says nothing of a cache (RFC 9211 §2).
-    if (reason === 'gateway-error') note(this.#exchange, verdict)
-    else tell(this.#exchange, verdict, fields, options)
-    this.#tap.head(status, statusText, fields)
-    this.#tap.leave()
+    const { state, facts } = this.#turn
+    const isOwn = reason === 'gateway-error'
+    this.#client.pass(status, statusText, headers, forwarded(this.#plan.fwd, reason), isOwn)
     this.#phase = 'passing'
     const { selected, isShared } = this.#plan
-    const isFailure = reason === 'gateway-error' || isServerError(status)
+    const isFailure = isOwn || isServerError(status)
     // It has taken the place of what was stored, and nobody else may have it.
     if (selected !== undefined && replacesStored(status, facts, reason)) state.store.remove(facts.key, selected.id)
     // Where nobody waited there is nothing to learn: who comes alone need not wait for anybody.
@@ -360,9 +303,9 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
     const { state, facts, options, req, res, next } = this.#turn
     for (const stored of this.#plan.stored) state.store.remove(facts.key, stored.id)
     this.#phase = 'passing'
-    this.#tap.forgetHeaders()
-    this.#tap.leave()
-    note(this.#exchange, { ...forwarded(this.#plan.fwd, 'bad-revalidation'), fwdStatus: 304 })
+    this.#client.tap.forgetHeaders()
+    this.#client.tap.leave()
+    note(this.#turn.exchange, { ...forwarded(this.#plan.fwd, 'bad-revalidation'), fwdStatus: 304 })
     for (const turn of this.#waiters.take()) turn.again()
     this.#over()
     failExchange(req, res, problem('bad_revalidation'), options.errors, next)
@@ -370,7 +313,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
 
   #mayServeStale(nowMs: number): boolean {
     const { selected } = this.#plan
-    return selected !== undefined && !this.#clientGone && mayServeOnError(selected, this.facts, nowMs)
+    return selected !== undefined && !this.#client.isGone && mayServeOnError(selected, this.facts, nowMs)
   }
 
   #serveStale(status: number): void {
@@ -386,8 +329,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   #answerFromStore(response: StoredResponse, verdict: CacheVerdict, nowMs: number): void {
     this.#phase = 'answered'
     this.#turn.state.unlist(this)
-    this.#tap.forgetHeaders()
-    if (!this.#clientGone) this.#turn.answerWith(this.#tap, response, verdict, nowMs)
+    this.#client.answerWith(response, verdict, nowMs)
   }
 
   /** A 304 answers the client's own condition, and not one of the cache's. */
@@ -398,31 +340,19 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
 
   // Ends
 
-  /**
-   * True when a handler may have ended the answer because the client has gone, and nothing says that it is whole: half a
-   * body would be stored. The proxy tells a cut from an end by itself.
-   */
-  #isCutByClient(): boolean {
-    if (this.#exchange.background || this.#body!.hasLength || !this.isLocal) return false
-    return this.#isClosing || (!this.#clientGone && this.#turn.req.socket.destroyed)
-  }
-
   #onDownstreamEnded(): void {
     if (this.#downstreamEnded) return
     this.#downstreamEnded = true
     this.#watchdog?.stop()
-    this.#tap.releaseEnd()
+    this.#client.tap.releaseEnd()
     // Whoever has just written the last byte has still to note that he is done.
-    if (this.#clientGone) setImmediate(() => this.#abandon())
+    if (this.#client.isGone) setImmediate(() => this.#abandon())
   }
 
   /** Nobody wants the answer any more: the stages behind the cache are told that the exchange is over. */
   #abandon(): void {
     this.#watchdog?.stop()
-    this.#tap.releaseEnd()
-    this.#fork.close()
-    const { req } = this.#turn
-    if (req.gateway === this.#fork) req.gateway = this.#exchange
+    this.#client.release()
     if (this.#downstreamEnded) return
     this.#downstreamEnded = true
     if (this.#phase === 'storing') this.#body!.cut()
@@ -441,7 +371,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   }
 
   get isLocal(): boolean {
-    return this.#fork.attempts.length === 0
+    return this.#client.isLocal
   }
 
   onSilent(): void {
@@ -453,21 +383,16 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
     this.onCut()
   }
 
-  // Ends
-
   /** Once there is nothing to store and nobody else reads, the answer goes straight to the client. */
   #leaveIfAlone(): void {
     const body = this.#body!
-    if (body.isStoring || body.readers > 0 || this.#reader?.isBlocked === true) return
+    if (body.isStoring || body.readers > 0 || !this.#client.readAlone()) return
     this.#phase = 'passing'
-    this.#reader?.leave()
-    this.#reader = undefined
-    if (!this.#clientGone) this.#tap.leave()
     this.#over()
   }
 
   #onSpace(): void {
-    if (!this.#downstreamEnded) this.#tap.wake()
+    if (!this.#downstreamEnded) this.#client.tap.wake()
   }
 
   #over(): void {
