@@ -5,9 +5,8 @@ import * as v from 'valibot'
 export interface MemoryStoreOptions {
   /**
    * Memory that what is stored may take, in bytes, 1,024 to 2^50: content, heads, keys and what the process needs to keep
-   * them, as measured. Content lies outside V8's heap, all else on it: 1 to 1.5 KB an object. What was evicted goes with
-   * V8's next full collection, and comes on top until then. So that V8 does not put it off too long, run Node with
-   * `--max-old-space-size` at the heap that the store and the app need and a third more. @default 64 MiB
+   * them. Nearly all of it lies outside V8's heap. Memory that was needed once is kept, and written over. Up to 8 MiB of it,
+   * at most a sixteenth, is for responses that are read over and over. @default 64 MiB
    */
   readonly maxBytes?: number
   /** Longest content that is stored, in bytes, 0 to `maxBytes`. @default 8 MiB, at most `maxBytes` */
