@@ -3,7 +3,8 @@ import { ServerResponse, STATUS_CODES } from 'node:http'
 /** The way to one client: writes an answer with whatever headers earlier stages have set, and cuts it where it cannot be finished. */
 export class ClientSide {
   readonly res: ServerResponse
-  #hasLength = false
+  /** What the head was written with. */
+  #headers: readonly string[] = []
 
   constructor(res: ServerResponse) {
     this.res = res
@@ -17,7 +18,7 @@ export class ClientSide {
    */
   head(status: number, statusText: string | undefined, headers: string[]): void {
     mergeEarlier(this.res, headers)
-    this.#hasLength = isNamed(headers, 'content-length')
+    this.#headers = headers
     this.writeHead(status, statusText || STATUS_CODES[status] || '', headers)
   }
 
@@ -36,8 +37,8 @@ export class ClientSide {
     const { res } = this
     const { socket } = res
     // A body that ends with the connection would look whole behind a plain close: only a reset tells.
-    if (socket !== null && !res.chunkedEncoding && !this.#hasLength && 'resetAndDestroy' in socket)
-      socket.resetAndDestroy()
+    const hasLength = isNamed(this.#headers, 'content-length')
+    if (socket !== null && !res.chunkedEncoding && !hasLength && 'resetAndDestroy' in socket) socket.resetAndDestroy()
     this.destroy()
   }
 

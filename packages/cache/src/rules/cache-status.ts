@@ -21,6 +21,10 @@ export interface CacheStatusFacts {
 /** Largest integer of a structured field (RFC 9651 §3.3.1). */
 const MAX_INTEGER = 999_999_999_999_999
 
+// A process has a cache or two.
+let lastName = ''
+let lastWritten = '""'
+
 /**
  * One cache's member of the Cache-Status field: `Postern; hit; ttl=42`, `Postern; fwd=stale; fwd-status=304; ttl=60;
  * stored`.
@@ -29,7 +33,11 @@ const MAX_INTEGER = 999_999_999_999_999
  * @see RFC 9211 §2
  */
 export function cacheStatusItem(name: string, verdict: CacheStatusFacts): string {
-  let item = tokenOrString(name)
+  if (name !== lastName) {
+    lastName = name
+    lastWritten = tokenOrString(name)
+  }
+  let item = lastWritten
   // hit and fwd exclude each other; what comes with fwd means nothing without it (§2.2, §2.5, §2.6).
   const forwarded = !verdict.hit && verdict.fwd !== undefined
   if (verdict.hit) item += '; hit'
