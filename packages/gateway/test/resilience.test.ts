@@ -60,7 +60,11 @@ describe('a failing target', () => {
     })
     const replies = await Promise.all(Array.from({ length: 20 }, () => request(url)))
     expect(replies.map((reply) => reply.text)).toEqual(Array(20).fill('good'))
-    expect(gw.upstreams.both.targets[0]!.eligible).toBe(false)
+    // It is left out for a tenth of a second at first: on a slow machine that is over when the twenty are answered.
+    await eventually(async () => {
+      await request(url)
+      expect(gw.upstreams.both.targets[0]!.eligible).toBe(false)
+    })
     expect(gw.parts.both.proxy.stats.attempts.retries).toBeGreaterThan(0)
   })
 
