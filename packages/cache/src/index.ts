@@ -9,8 +9,8 @@ export {
   type ResponseStorage,
   responseStored,
 } from './channels.ts'
+export type { CachedHandler } from './engine/cache-parts.ts'
 export type { PurgeOptions, PurgePredicate } from './engine/purge.ts'
-export type { CachedHandler } from './engine/turn.ts'
 export { type CacheHandler, type CacheOverrides, type CacheStats, cache } from './middleware.ts'
 export type {
   CacheableMethod,

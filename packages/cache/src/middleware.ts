@@ -1,14 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ConfigError, exchangeOf } from '@postern/contracts'
+import type { CachedHandler, CacheParts, Next } from './engine/cache-parts.ts'
 import { CacheState } from './engine/cache-state.ts'
 import { chain } from './engine/chain.ts'
 import { GuardedStore } from './engine/guarded-store.ts'
 import { PassBy } from './engine/pass-by.ts'
 import { type PurgeOptions, type PurgePredicate, purge, purgeTag } from './engine/purge.ts'
 import { takeRefresh } from './engine/refresh.ts'
-import { type CachedHandler, type CacheParts, type Next, Turn } from './engine/turn.ts'
+import { Turn } from './engine/turn.ts'
 import { type CacheOptions, resolveOptions } from './options.ts'
-import { readRequest, uriOf } from './request-facts.ts'
+import { readRequest } from './request-facts.ts'
 import { isSafeMethod } from './rules/invalidation.ts'
 import type { CacheStoreStats } from './store/cache-store.ts'
 import { memoryStore } from './store/memory-store.ts'
@@ -142,15 +143,13 @@ function handle(parts: CacheParts, req: IncomingMessage, res: ServerResponse, ne
   const { options, state } = parts
   const { method = 'GET' } = req
   if (method !== 'GET' && method !== 'HEAD' && !(method === 'POST' && options.methods.has('POST'))) {
-    const uri = uriOf(req, req.headers.host ?? '', options)
-    PassBy.watch(parts, exchange, 'method', undefined, uri)
+    PassBy.watch(parts, exchange, 'method', undefined)
     goOn(parts, req, res, next)
     return
   }
   const facts = state.closed ? 'closed' : readRequest(req, exchange, options)
   if (typeof facts === 'string') {
-    const uri = isSafeMethod(method) ? undefined : uriOf(req, req.headers.host ?? '', options)
-    if (facts !== 'upgrade') PassBy.watch(parts, exchange, 'bypass', facts === 'option' ? undefined : facts, uri)
+    if (facts !== 'upgrade') PassBy.watch(parts, exchange, 'bypass', facts === 'option' ? undefined : facts)
     goOn(parts, req, res, next)
     return
   }
@@ -161,10 +160,7 @@ function handle(parts: CacheParts, req: IncomingMessage, res: ServerResponse, ne
 
 function invalidateBy(parts: CacheParts, req: IncomingMessage, res: ServerResponse, next: Next): void {
   const { method = 'GET' } = req
-  if (!isSafeMethod(method)) {
-    const uri = uriOf(req, req.headers.host ?? '', parts.options)
-    PassBy.watch(parts, exchangeOf(req, res), 'method', undefined, uri)
-  }
+  if (!isSafeMethod(method)) PassBy.watch(parts, exchangeOf(req, res), 'method', undefined)
   next()
 }
 

@@ -169,6 +169,11 @@ export function uriOf(req: IncomingMessage, host: string, options: ResolvedCache
   const authority = client?.host ?? host
   if (authority === '' || target === '' || target === '*') return undefined
   const uri = effectiveUri(client?.protocol ?? (isEncrypted(req) ? 'https' : 'http'), authority, target)
+  return keyUri(uri, options)
+}
+
+/** A URI with the query parameters that are part of the key. */
+export function keyUri(uri: string, options: ResolvedCacheOptions): string {
   return options.editsQuery ? editedQuery(uri, options.ignoredParameters, options.sortQuery) : uri
 }
 

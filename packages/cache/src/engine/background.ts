@@ -22,7 +22,6 @@ const NOT_COPIED = new Set([
 export interface BackgroundRequest {
   readonly req: IncomingMessage
   readonly res: ServerResponse
-  readonly exchange: Exchange
 }
 
 /**
@@ -52,7 +51,7 @@ export function backgroundRequest(client: IncomingMessage, whole: Exchange | und
     const exchange = new Exchange(req, res)
     exchange.background = true
     req.gateway = exchange
-    return { req, res, exchange }
+    return { req, res }
   }
   // Handlers find on it what Express and the stages before them have put on the client's: the user, the session, ….
   for (const name of Object.keys(client)) {
@@ -70,7 +69,7 @@ export function backgroundRequest(client: IncomingMessage, whole: Exchange | und
   exchange.fallback = undefined
   req.gateway = exchange
   res.once('close', () => exchange.close())
-  return { req, res, exchange }
+  return { req, res }
 }
 
 /** Sends a request through the app that the client's request came in by. */

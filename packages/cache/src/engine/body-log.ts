@@ -112,12 +112,11 @@ export class BodyLog {
     return segment.subarray(position - this.#starts[at]!, filled)
   }
 
-  /** The content, whole, in exact pieces. Only when it is complete and nothing was forgotten. */
+  /** The content, whole. Only when it is complete and nothing was forgotten. */
   content(): readonly Uint8Array[] {
     const open = this.#open
     if (open !== undefined && this.#openBytes < open.length) {
-      // What the store counts and what it keeps alive must be the same.
-      this.#segments[this.#segments.length - 1] = exactCopy(open.subarray(0, this.#openBytes))
+      this.#segments[this.#segments.length - 1] = open.subarray(0, this.#openBytes)
     }
     this.#open = undefined
     return this.#segments
@@ -274,10 +273,4 @@ export class LogReader {
     this.#log.remove(this)
     this.#client.end(chunk)
   }
-}
-
-function exactCopy(bytes: Uint8Array): Uint8Array {
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
-  copy.set(bytes)
-  return copy
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { CachedHandler, Next } from './turn.ts'
+import type { CachedHandler, Next } from './cache-parts.ts'
 
 /** One handler out of several: each goes on to the next one with `next()`, the last one to whatever comes after all. */
 export function chain(handlers: readonly CachedHandler[]): CachedHandler {

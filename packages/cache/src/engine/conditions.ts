@@ -1,7 +1,19 @@
+import type { CacheForwardReason } from '@postern/contracts'
 import { conditionalFieldsFor } from '../rules/revalidation.ts'
-import type { FillPlan } from './fill.ts'
+import type { StoredResponse } from '../stored-response.ts'
 import { setConditions } from './request-edit.ts'
 import type { Turn } from './turn.ts'
+
+/** Why a request is sent on, and with what at hand. */
+export interface FillPlan {
+  readonly fwd: CacheForwardReason
+  /** All that is stored behind the key. */
+  readonly stored: readonly StoredResponse[]
+  /** The stored response that would answer if it were still good. */
+  readonly selected: StoredResponse | undefined
+  /** Others may wait for the answer. */
+  readonly isShared: boolean
+}
 
 /**
  * Gives a request that is sent on the cache's conditions in place of the client's, so that the answer is a 304 for what is

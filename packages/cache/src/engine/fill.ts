@@ -1,5 +1,4 @@
 import {
-  type CacheForwardReason,
   type CacheVerdict,
   type ExchangeObserver,
   type Fallback,
@@ -8,13 +7,13 @@ import {
 } from '@postern/contracts'
 import { problem } from '../problems.ts'
 import type { RequestFacts } from '../request-facts.ts'
-import { remainingMs } from '../rules/freshness.ts'
+import { ttlOf } from '../rules/freshness.ts'
 import { mayServeOnError } from '../rules/reuse.ts'
 import { assess, type ReceivedResponse } from '../rules/storing.ts'
 import { matchesVary } from '../rules/vary.ts'
 import type { StoredHead, StoredResponse } from '../stored-response.ts'
 import type { Place, PurgeScope } from './cache-state.ts'
-import { takeConditions } from './conditions.ts'
+import { type FillPlan, takeConditions } from './conditions.ts'
 import { ExpectedVariant } from './expected-variant.ts'
 import { FillClient } from './fill-client.ts'
 import { invalidate } from './invalidate.ts'
@@ -36,17 +35,6 @@ import { Watchdog, type Watched } from './watchdog.ts'
  * dropped).
  */
 type Phase = 'asked' | 'storing' | 'passing' | 'answered'
-
-/** Why a request is sent on, and with what at hand. */
-export interface FillPlan {
-  readonly fwd: CacheForwardReason
-  /** All that is stored behind the key. */
-  readonly stored: readonly StoredResponse[]
-  /** The stored response that would answer if it were still good. */
-  readonly selected: StoredResponse | undefined
-  /** Others may wait for the answer. */
-  readonly isShared: boolean
-}
 
 /**
  * One request on its way through the stages behind the cache, and what becomes of its answer: it is stored, brings stored
@@ -230,7 +218,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
     }
     const verdict: CacheVerdict = {
       ...forwarded(this.#plan.fwd, undefined),
-      ttlS: Math.floor(remainingMs(body.head, received.receivedAtMs) / 1_000),
+      ttlS: ttlOf(body.head, received.receivedAtMs),
       stored: true,
     }
     this.#client.read(status, statusText, headers, verdict, body, this.#tookConditions)
@@ -291,7 +279,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
       this.#onBadRevalidation()
       return
     }
-    const ttlS = Math.floor(remainingMs(response, received.receivedAtMs) / 1_000)
+    const ttlS = ttlOf(response, received.receivedAtMs)
     const verdict = { ...forwarded(fwd, undefined), fwdStatus: 304, ttlS, stored: true }
     this.#answerFromStore(response, verdict, received.receivedAtMs)
     for (const turn of this.#waiters.take()) turn.afterRevalidation(response)
@@ -319,7 +307,7 @@ export class Fill implements TapOwner, ExchangeObserver, Fallback, Watched {
   #serveStale(status: number): void {
     const selected = this.#plan.selected!
     const nowMs = this.#nowMs()
-    const ttlS = Math.floor(remainingMs(selected, nowMs) / 1_000)
+    const ttlS = ttlOf(selected, nowMs)
     const verdict = { ...forwarded(this.#plan.fwd, 'stale-if-error'), fwdStatus: status, ttlS }
     this.#answerFromStore(selected, verdict, nowMs)
     for (const turn of this.#waiters.take()) turn.afterFailure(selected, verdict, this.#error)

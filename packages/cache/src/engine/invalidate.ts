@@ -2,10 +2,10 @@ import { cachePurged } from '../channels.ts'
 import type { RequestFacts } from '../request-facts.ts'
 import { fieldValue } from '../rules/field-list.ts'
 import { invalidatedUris } from '../rules/invalidation.ts'
+import type { CacheParts } from './cache-parts.ts'
 import type { Fill } from './fill.ts'
 import { whenThere } from './guarded-store.ts'
 import { uriTag } from './tagged-head.ts'
-import type { CacheParts } from './turn.ts'
 
 /**
  * Takes away what an unsafe request has made outdated (RFC 9111 §4.4); whoever it was stored for.

@@ -1,8 +1,10 @@
 import type { CacheForwardReason, Exchange, Fallback, GatewayError } from '@postern/contracts'
+import { uriOf } from '../request-facts.ts'
+import { isSafeMethod } from '../rules/invalidation.ts'
+import type { CacheParts } from './cache-parts.ts'
 import { invalidate } from './invalidate.ts'
 import { ResponseTap, type TapOwner } from './response-tap.ts'
 import { clientFields } from './stored-answer.ts'
-import type { CacheParts } from './turn.ts'
 import { forwarded, note, tell } from './verdict.ts'
 
 /** A request that goes past the cache: its answer is told so, and what an unsafe one has changed is invalidated. */
@@ -17,36 +19,21 @@ export class PassBy implements TapOwner, Fallback {
   readonly #outerFallback: Fallback | undefined
   #isGatewaysOwn = false
 
-  private constructor(
-    parts: CacheParts,
-    exchange: Exchange,
-    fwd: CacheForwardReason,
-    detail: string | undefined,
-    unsafeUri: string | undefined,
-  ) {
+  private constructor(parts: CacheParts, exchange: Exchange, fwd: CacheForwardReason, detail: string | undefined) {
     this.#parts = parts
     this.#exchange = exchange
     this.#fwd = fwd
     this.#detail = detail
-    this.#unsafeUri = unsafeUri
+    const { method = 'GET', headers } = exchange.request
+    this.#unsafeUri = isSafeMethod(method) ? undefined : uriOf(exchange.request, headers.host ?? '', parts.options)
     this.#outerFallback = exchange.fallback
     exchange.fallback = this
     this.#tap = new ResponseTap(exchange.response, this)
   }
 
-  /**
-   * Has the answer to a request watched.
-   *
-   * @param unsafeUri the URI that an unsafe request is about
-   */
-  static watch(
-    parts: CacheParts,
-    exchange: Exchange,
-    fwd: CacheForwardReason,
-    detail: string | undefined,
-    unsafeUri: string | undefined,
-  ): void {
-    if (parts.state.pass(exchange)) new PassBy(parts, exchange, fwd, detail, unsafeUri)
+  /** Has the answer to a request watched. */
+  static watch(parts: CacheParts, exchange: Exchange, fwd: CacheForwardReason, detail: string | undefined): void {
+    if (parts.state.pass(exchange)) new PassBy(parts, exchange, fwd, detail)
   }
 
   onHead(status: number, statusText: string | undefined, headers: string[]): void {

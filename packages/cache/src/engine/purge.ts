@@ -1,11 +1,12 @@
 import { ConfigError } from '@postern/contracts'
 import { type CachePurge, cachePurged } from '../channels.ts'
-import { editedQuery, effectiveUri } from '../rules/key.ts'
+import { keyUri } from '../request-facts.ts'
+import { effectiveUri } from '../rules/key.ts'
 import type { PurgeMode } from '../store/cache-store.ts'
 import type { StoredHead } from '../stored-response.ts'
+import type { CacheParts } from './cache-parts.ts'
 import type { PurgeScope } from './cache-state.ts'
 import { uriTag } from './tagged-head.ts'
-import type { CacheParts } from './turn.ts'
 
 /** Which stored responses a purge by function takes. */
 export type PurgePredicate = (uri: string, response: StoredHead) => boolean
@@ -29,7 +30,7 @@ export async function purge(
   if (typeof what === 'function') return purgeWhere(parts, { matches: what }, 'predicate', '', soft)
   const text = String(what)
   if (text.startsWith('/')) {
-    const uri = edited(parts, `http://x${text}`).slice('http://x'.length)
+    const uri = keyUri(`http://x${text}`, parts.options).slice('http://x'.length)
     const matches = (each: string): boolean => each.slice(each.indexOf('/', 8)) === uri
     return purgeWhere(parts, { matches }, 'uri', text, soft)
   }
@@ -45,7 +46,7 @@ export async function purge(
     ])
   }
   const protocol = match[1]!.toLowerCase() === 'https' ? 'https' : 'http'
-  const uri = edited(parts, effectiveUri(protocol, match[2]!, match[3] === '' ? '/' : match[3]!))
+  const uri = keyUri(effectiveUri(protocol, match[2]!, match[3] === '' ? '/' : match[3]!), parts.options)
   const { store } = parts.state.store
   parts.state.outdate({ uri, matches: () => true })
   const responses = (await store.purge(uri, mode(soft))) + (await store.purgeTag(uriTag(uri), mode(soft)))
@@ -80,8 +81,4 @@ function told(parts: CacheParts, by: CachePurge['by'], what: string, soft: boole
 
 function mode(soft: boolean): PurgeMode {
   return soft ? 'stale' : 'delete'
-}
-
-function edited({ options }: CacheParts, uri: string): string {
-  return options.editsQuery ? editedQuery(uri, options.ignoredParameters, options.sortQuery) : uri
 }

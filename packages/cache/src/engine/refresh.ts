@@ -2,9 +2,10 @@ import type { IncomingMessage } from 'node:http'
 import { readRequest, warnOfOption } from '../request-facts.ts'
 import type { StoredResponse } from '../stored-response.ts'
 import { backgroundRequest, sendThroughApp } from './background.ts'
+import type { CacheParts, Next } from './cache-parts.ts'
 import type { CacheState } from './cache-state.ts'
 import { Fill } from './fill.ts'
-import { type CacheParts, type Next, Turn } from './turn.ts'
+import { Turn } from './turn.ts'
 
 /** So many stored responses are revalidated at once; beyond it stale ones are served and left as they are. */
 const MAX_BACKGROUND = 256

@@ -15,7 +15,6 @@ export interface TapOwner {
   /** @returns false when they should wait for `drain` */
   onData(chunk: Uint8Array): boolean
   /** The answer is whole; the last piece may come with it. */
-  /** @internal */
   onEnd(chunk: Uint8Array | undefined): void
   /** They have cut it, or given up before a head: the owner cuts the client's answer where it is that one. */
   onCut(): void
@@ -155,13 +154,13 @@ export class ResponseTap extends ClientSide {
 
   /** Takes back what the stages behind the cache have set, for an answer that is not theirs. */
   forgetHeaders(): void {
-    const { res } = this
-    const earlier = this.#earlier
-    for (const name of res.getHeaderNames()) {
-      const before = earlier?.[name]
-      if (before === undefined) res.removeHeader(name)
-      else res.setHeader(name, before)
-    }
+    for (const name of this.res.getHeaderNames()) this.#restore(name)
+  }
+
+  #restore(name: string): void {
+    const before = this.#earlier?.[name]
+    if (before === undefined) this.res.removeHeader(name)
+    else this.res.setHeader(name, before)
   }
 
   override write(chunk: Uint8Array): boolean {
@@ -217,6 +216,7 @@ export class ResponseTap extends ClientSide {
     return ok
   }
 
+  /** @internal */
   onEnd(chunk: unknown, encoding: unknown, callback: unknown): ServerResponse {
     const { res } = this
     if (this.#through) return this.#end.call(res, chunk, encoding, callback)
@@ -285,9 +285,7 @@ export class ResponseTap extends ClientSide {
       for (let i = 0; i < own && !isOverridden; i += 2) isOverridden = list[i] === name
       if (!isOverridden) pushLines(list, name, value)
       // It is in the list now, and the owner decides about the list.
-      const before = earlier?.[name]
-      if (before === undefined) res.removeHeader(name)
-      else res.setHeader(name, before)
+      this.#restore(name)
     }
     return list
   }

@@ -4,7 +4,7 @@ import type { CacheRequest } from '../cache-request.ts'
 import type { ResolvedCacheOptions } from '../options.ts'
 import { evaluate, notModifiedFields, rangeStillValid } from '../rules/conditional.ts'
 import { fieldValue, withoutFields } from '../rules/field-list.ts'
-import { currentAgeMs } from '../rules/freshness.ts'
+import { ageOf } from '../rules/freshness.ts'
 import { multipartBody, multipartType } from '../rules/multipart.ts'
 import { contentRange, planFromStored, sliceBody, unsatisfiedRange } from '../rules/ranges.ts'
 import type { BytePart, StoredHead } from '../stored-response.ts'
@@ -53,10 +53,10 @@ export function sendStored(
   nowMs: number,
   options: ResolvedCacheOptions,
 ): void {
-  const age = Math.floor(currentAgeMs(stored, nowMs) / 1_000)
+  const age = ageOf(stored, nowMs)
   if (plan === 'not-modified') {
     const headers = notModifiedFields(clientFields(stored.headers, options))
-    headers.push('age', String(age))
+    headers.push('age', age)
     tell(exchange, verdict, headers, options)
     client.head(304, undefined, headers)
     client.end()
@@ -64,7 +64,7 @@ export function sendStored(
   }
   const headers = clientFields(stored.headers, options)
   applyEdits(headers, exchange)
-  headers.push('age', String(age))
+  headers.push('age', age)
   if (plan === 'unsatisfiable') {
     setField(headers, 'content-range', unsatisfiedRange(stored.completeBytes ?? stored.bodyBytes))
     headers.push('content-length', '0')

@@ -3,7 +3,7 @@ import { responseStored } from '../channels.ts'
 import type { RequestFacts } from '../request-facts.ts'
 import { evaluate, notModifiedFields } from '../rules/conditional.ts'
 import { fieldValue } from '../rules/field-list.ts'
-import { currentAgeMs, remainingMs } from '../rules/freshness.ts'
+import { ageOf, ttlOf } from '../rules/freshness.ts'
 import { combine } from '../rules/partial.ts'
 import { reuseOf } from '../rules/reuse.ts'
 import type { ReceivedResponse } from '../rules/storing.ts'
@@ -107,14 +107,14 @@ export class StoringBody {
     const client = new ClientSide(res)
     const verdict: CacheVerdict = {
       ...forwarded(turn.fwd, undefined),
-      ttlS: Math.floor(remainingMs(head, nowMs) / 1_000),
+      ttlS: ttlOf(head, nowMs),
       collapsed: true,
     }
     const isWhole = evaluate(facts, head) === 'send'
     const shown = clientFields(head.headers, options)
     const fields = isWhole ? shown : notModifiedFields(shown)
     if (isWhole) applyEdits(fields, exchange)
-    fields.push('age', String(Math.floor(currentAgeMs(head, nowMs) / 1_000)))
+    fields.push('age', ageOf(head, nowMs))
     if (isWhole && this.#announcedBytes !== -1) fields.push('content-length', String(this.#announcedBytes))
     tell(exchange, isWhole ? verdict : { ...verdict, fwdStatus: head.status }, fields, options)
     client.head(isWhole ? head.status : 304, isWhole ? head.statusText : undefined, fields)
@@ -141,7 +141,7 @@ export class StoringBody {
     const last = this.#turn.facts.method === 'HEAD' ? undefined : chunk
     if (last !== undefined) this.#reserve(last.length)
     const bytes = this.#log.bytes + (last?.length ?? 0)
-    if (this.#announcedBytes !== -1 && bytes !== this.#announcedBytes && this.head.status !== 304) return false
+    if (this.#announcedBytes !== -1 && bytes !== this.#announcedBytes) return false
     this.#log.end(last)
     return true
   }

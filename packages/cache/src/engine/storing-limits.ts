@@ -1,6 +1,6 @@
 import { type Exchange, warnOnce } from '@postern/contracts'
 import type { RequestFacts } from '../request-facts.ts'
-import type { CacheParts } from './turn.ts'
+import type { CacheParts } from './cache-parts.ts'
 
 /** Why an answer is not stored, whatever it says of itself. */
 export interface NotStored {

@@ -11,12 +11,13 @@ import { cacheHit, cacheMissed } from '../channels.ts'
 import type { ResolvedCacheOptions } from '../options.ts'
 import { problem } from '../problems.ts'
 import type { RequestFacts } from '../request-facts.ts'
-import { remainingMs } from '../rules/freshness.ts'
+import { ttlOf } from '../rules/freshness.ts'
 import { mayServeOnError, reuseOf } from '../rules/reuse.ts'
 import { matchesVary, missReason, selectStored } from '../rules/vary.ts'
 import type { Soon } from '../store/cache-store.ts'
 import type { StoredResponse } from '../stored-response.ts'
 import type { LogReader } from './body-log.ts'
+import type { CacheParts, Next } from './cache-parts.ts'
 import type { CacheState } from './cache-state.ts'
 import { ClientSide } from './client-side.ts'
 import { Fill } from './fill.ts'
@@ -24,24 +25,6 @@ import { whenThere } from './guarded-store.ts'
 import { refresh } from './refresh.ts'
 import { type AnswerPlan, needsBody, planAnswer, sendStored } from './stored-answer.ts'
 import { forwarded, hitVerdict, note } from './verdict.ts'
-
-export type Next = (error?: unknown) => void
-
-/**
- * An Express or Connect handler. Its parameters compare bivariantly, so that handlers written for Express's own request
- * type fit as well as those written for `node:http`.
- */
-export type CachedHandler = {
-  bivarianceHack(req: IncomingMessage, res: ServerResponse, next: Next): unknown
-}['bivarianceHack']
-
-/** What the turns of one cache handler share. */
-export interface CacheParts {
-  readonly options: ResolvedCacheOptions
-  readonly state: CacheState
-  /** What is behind the cache, where it was told; else whatever `next()` leads to. */
-  readonly behind: CachedHandler | undefined
-}
 
 const NOTHING: readonly StoredResponse[] = []
 
@@ -181,7 +164,7 @@ export class Turn implements ExchangeObserver {
   ): void {
     const { exchange, facts, options, res, state } = this
     if (exchange.closed) return
-    const verdict = hitVerdict(Math.floor(remainingMs(selected, nowMs) / 1_000), detail)
+    const verdict = hitVerdict(ttlOf(selected, nowMs), detail)
     try {
       sendStored(new ClientSide(res), exchange, facts, selected, body, plan, verdict, nowMs, options)
     } catch {
@@ -257,7 +240,7 @@ export class Turn implements ExchangeObserver {
   }
 
   #miss(selected: StoredResponse | undefined): void {
-    const { facts, state, options } = this
+    const { facts, state } = this
     if (facts.directives?.onlyIfCached === true) {
       this.#refuse()
       return
@@ -266,8 +249,8 @@ export class Turn implements ExchangeObserver {
     const fill = isShared ? state.findFill(facts) : undefined
     if (fill !== undefined) this.#wait(fill)
     else {
-      const lists = isShared && facts.method === 'GET' && options.maxWaitMs > 0
-      new Fill(this, { fwd: this.fwd, stored: this.#stored, selected, isShared: lists }).begin()
+      const isAwaited = isShared && facts.method === 'GET'
+      new Fill(this, { fwd: this.fwd, stored: this.#stored, selected, isShared: isAwaited }).begin()
     }
   }
 
@@ -384,7 +367,7 @@ export class Turn implements ExchangeObserver {
       const verdict: CacheVerdict = {
         ...forwarded(this.fwd, undefined),
         fwdStatus: 304,
-        ttlS: Math.floor(remainingMs(stored, nowMs) / 1_000),
+        ttlS: ttlOf(stored, nowMs),
         collapsed: true,
       }
       this.answerWith(new ClientSide(this.res), stored, verdict, nowMs)

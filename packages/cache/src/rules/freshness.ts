@@ -137,6 +137,16 @@ export function remainingMs(head: StoredHead, nowMs: number): number {
   return Math.min(leftMs, 0 - atLeastZero(nowMs - head.staleSinceMs))
 }
 
+/** What is left of the lifetime in whole seconds, rounded down: what is stale by less than one is not shown as fresh. */
+export function ttlOf(head: StoredHead, nowMs: number): number {
+  return Math.floor(remainingMs(head, nowMs) / 1000)
+}
+
+/** The value of the Age field for a stored response (RFC 9111 §5.1). */
+export function ageOf(head: StoredHead, nowMs: number): string {
+  return String(Math.floor(currentAgeMs(head, nowMs) / 1000))
+}
+
 function atLeastZero(value: number): number {
   return Number.isNaN(value) ? 0 : Math.max(value, 0)
 }

@@ -1,5 +1,6 @@
-import { type Clock, ConfigError, type ConfigFault, faultsOf, systemClock } from '@postern/contracts'
+import { type Clock, ConfigError, faultsOf, systemClock } from '@postern/contracts'
 import * as v from 'valibot'
+import { clockOption, whole } from '../option-parts.ts'
 
 /** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions {
@@ -27,7 +28,7 @@ const schema = v.strictObject({
   maxBytes: v.optional(whole(1_024, MOST_BYTES), DEFAULT_BYTES),
   maxObjectBytes: v.optional(whole(0, MOST_BYTES)),
   maxVariants: v.optional(whole(1, 10_000), 64),
-  clock: v.optional(v.custom<Clock>(isClock, 'not a clock with now() and wallNow()')),
+  clock: clockOption,
 })
 
 /**
@@ -40,11 +41,12 @@ export function resolveOptions(input: MemoryStoreOptions): ResolvedMemoryStoreOp
     const cure = 'write memoryStore() or memoryStore({ maxBytes: 256 * 1024 * 1024 })'
     throw new ConfigError('memoryStore()', [{ path: '', message: 'not an options object', received: input, cure }])
   }
-  const faults: ConfigFault[] = []
   const result = v.safeParse(schema, input)
   if (!result.success) {
-    faults.push(...faultsOf(result.issues, () => Object.keys(schema.entries)))
-    throw new ConfigError('memoryStore()', faults)
+    throw new ConfigError(
+      'memoryStore()',
+      faultsOf(result.issues, () => Object.keys(schema.entries)),
+    )
   }
   const { maxBytes, maxVariants, clock = systemClock } = result.output
   const { maxObjectBytes = Math.min(DEFAULT_OBJECT_BYTES, maxBytes) } = result.output
@@ -55,17 +57,4 @@ export function resolveOptions(input: MemoryStoreOptions): ResolvedMemoryStoreOp
     ])
   }
   return Object.freeze({ maxBytes, maxObjectBytes, maxVariants, clock })
-}
-
-function whole(least: number, most: number) {
-  const wanted = `not a whole number from ${least} to ${most}`
-  return v.pipe(
-    v.number(wanted),
-    v.check((value) => Number.isInteger(value) && value >= least && value <= most, wanted),
-  )
-}
-
-function isClock(value: unknown): boolean {
-  const clock = value as Partial<Clock> | null
-  return typeof clock === 'object' && typeof clock?.now === 'function' && typeof clock.wallNow === 'function'
 }
