@@ -1,0 +1,45 @@
+import type { Clock } from '@postern/contracts'
+import * as v from 'valibot'
+
+// Schemas that several options share.
+
+export const MAX_MS = 2 ** 31 - 1
+
+/** A function, whatever it takes and returns. */
+export function functionOption<Callable>() {
+  return v.custom<Callable>((value) => typeof value === 'function', 'not a function')
+}
+
+/** A whole number within bounds. */
+export function whole(least: number, most: number) {
+  const wanted = `not a whole number from ${least} to ${most}`
+  return v.pipe(
+    v.number(wanted),
+    v.check((value) => Number.isInteger(value) && value >= least && value <= most, wanted),
+  )
+}
+
+/** A number within bounds. */
+export function within(least: number, most: number) {
+  const wanted = `not a number from ${least} to ${most}`
+  return v.pipe(
+    v.number(wanted),
+    v.check((value) => value >= least && value <= most, wanted),
+  )
+}
+
+export const milliseconds = whole(0, MAX_MS)
+
+/** The name of a header field; lower case when it is resolved. */
+export const fieldName = v.pipe(
+  v.string('not a field name'),
+  v.regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, 'not a field name'),
+  v.transform((name) => name.toLowerCase()),
+)
+
+export const clockOption = v.optional(v.custom<Clock>(isClock, 'not a clock with now() and wallNow()'))
+
+function isClock(value: unknown): boolean {
+  const clock = value as Partial<Clock> | null
+  return typeof clock === 'object' && typeof clock?.now === 'function' && typeof clock.wallNow === 'function'
+}
