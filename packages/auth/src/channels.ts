@@ -68,7 +68,10 @@ export const keySetRefreshed: TypedChannel<KeySetRefresh> = channel<KeySetRefres
 
 /** The message of {@link providerFailed}. */
 export interface ProviderFailure {
-  /** What was asked: `jwks`, `introspection`, `token-exchange`, `api-key-lookup`, `revocation`, `basic-lookup`. */
+  /**
+   * What was asked: `jwks`, `introspection`, `token-exchange`, `api-key-lookup`, `revocation`, `basic-lookup`,
+   * `basic-verify`, `basic-hash`, `client-certificate`, `authorize-check`, `user`.
+   */
   readonly provider: string
   /** Where; undefined for functions. */
   readonly url: string | undefined

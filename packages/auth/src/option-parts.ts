@@ -43,3 +43,19 @@ function isClock(value: unknown): boolean {
   const clock = value as Partial<Clock> | null
   return typeof clock === 'object' && typeof clock?.now === 'function' && typeof clock.wallNow === 'function'
 }
+
+const NAME = 'not a name of 1 to 128 characters'
+
+/** The name of a scheme or a stage. */
+export function nameOption(standard: string) {
+  return v.optional(v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME)), standard)
+}
+
+/** The realm of a challenge (RFC 9110 §11.5): it stands in quotes, so it has none, and no backslash, of its own. */
+export const realmOption = v.optional(
+  v.pipe(
+    v.string('not a text'),
+    v.regex(/^[\x20\x21\x23-\x5b\x5d-\x7e]{1,128}$/, 'not 1 to 128 visible ASCII characters without " and \\'),
+  ),
+  'api',
+)

@@ -59,8 +59,8 @@ export interface Scheme {
   find(req: IncomingMessage, exchange: Exchange): string | Refused | undefined
   /** What is known about these credentials without any work; undefined when they have to be verified. */
   recall(credentials: string, req: IncomingMessage): Verified | undefined
-  /** Finds out whether they hold. */
-  verify(credentials: string, req: IncomingMessage): Soon<Verdict>
+  /** Finds out whether they hold; undefined when it turns out that there are none, and the next scheme is asked. */
+  verify(credentials: string, req: IncomingMessage): Soon<Verdict | undefined>
   /**
    * The value of `WWW-Authenticate` (RFC 9110 §11.6.1).
    *
@@ -70,10 +70,17 @@ export interface Scheme {
   challenge(error?: ChallengeError, scope?: string): string
   /** Whom the credentials claim to be of, when that can be told before they are verified: a user's name. For limits on failures. */
   claimant?(credentials: string): string | undefined
+  /** Run for every request, before any scheme is asked, also where another one decides then. */
+  guard?(req: IncomingMessage, exchange: Exchange): void
   /** Takes the credentials out of what is sent upstream. */
   strip(req: IncomingMessage, exchange: Exchange): void
   /** Ends timers and connections. */
   close?(): void
+}
+
+/** The challenges of schemes as one list (RFC 9110 §11.6.1). */
+export function challengesOf(schemes: readonly Scheme[]): string {
+  return schemes.map((scheme) => scheme.challenge()).join(', ')
 }
 
 /** {@link Refused} values are made once and shared: they are the same for every request. */

@@ -3,9 +3,10 @@ import { ConfigError, type ConfigFault, type ErrorMode, nearest } from '@postern
 import { type LoggerHandler, type LoggerOptions, logger } from '@postern/logger'
 import { type LoadShedderHandler, loadShedder } from '@postern/overload'
 import { type Route, type RouteHandler, type RouterHandler, router } from '@postern/router'
+import { Guards } from './authentication.ts'
 import { cachedChain, checkRouteCache, compileCache } from './caching.ts'
 import type { BranchConfig, GatewayConfig, RouteConfig, UpstreamConfig } from './config.ts'
-import { gather, isObject } from './faults.ts'
+import { gather, isObject, refuseUnknownKeys } from './faults.ts'
 import { compileUpstream, fallbackTo, type Upstream } from './upstream.ts'
 
 /** The parts of one configuration, built and wired. */
@@ -13,11 +14,12 @@ export interface Generation {
   readonly logger: LoggerHandler | undefined
   readonly shedder: LoadShedderHandler | undefined
   readonly cache: CacheHandler | undefined
+  readonly guards: Guards
   readonly router: RouterHandler
   readonly upstreams: ReadonlyMap<string, Upstream>
 }
 
-const KEYS = ['upstreams', 'routes', 'logger', 'shedding', 'cache', 'paths', 'errors', 'server', 'shutdown']
+const KEYS = ['upstreams', 'routes', 'logger', 'shedding', 'auth', 'cache', 'paths', 'errors', 'server', 'shutdown']
 
 /**
  * Builds every part of a configuration.
@@ -37,22 +39,26 @@ export function compile(config: GatewayConfig): Generation {
     ])
   }
   checkKeys(config, faults)
-  const upstreams = compileUpstreams(config, faults)
+  const guards = new Guards(config, faults)
+  const upstreams = compileUpstreams(config, guards, faults)
   const shedder =
     config.shedding === undefined
       ? undefined
       : gather(faults, 'shedding', () => loadShedder({ ...config.shedding, ...errorsOf(config) }))
   const cache = compileCache(config, faults)
-  const built = gather(faults, '', () => compileRouter(config, upstreams, shedder, cache, faults))
+  const built = gather(faults, '', () =>
+    compileRouter(config, { upstreams, shedder, cache, guards, strip: guards.strip() }, faults),
+  )
   const log = config.logger === false ? undefined : gather(faults, 'logger', () => logger(loggerOptions(config.logger)))
   if (faults.length > 0 || built === undefined) {
     void log?.close()
     shedder?.close()
     void cache?.close()
+    guards.close()
     for (const each of upstreams.values()) closeParts(each)
     throw new ConfigError('gateway()', faults)
   }
-  return { logger: log, shedder, cache, router: built, upstreams }
+  return { logger: log, shedder, cache, guards, router: built, upstreams }
 }
 
 /** Ends the timers of an upstream's parts; the proxy has an end of its own. */
@@ -71,12 +77,7 @@ function loggerOptions(given: GatewayConfig['logger']): LoggerOptions {
 }
 
 function checkKeys(config: GatewayConfig, faults: ConfigFault[]): void {
-  for (const [key, received] of Object.entries(config)) {
-    if (KEYS.includes(key)) continue
-    const near = nearest(key, KEYS)
-    const cure = near === undefined ? `known here: ${KEYS.join(', ')}` : `did you mean "${near}"?`
-    faults.push({ path: key, message: 'unknown option', received, cure })
-  }
+  refuseUnknownKeys(config, KEYS, '', faults)
   if (!isObject(config.upstreams)) {
     faults.push({ path: 'upstreams', message: 'expected an object of name to upstream', received: config.upstreams })
   }
@@ -93,23 +94,28 @@ function checkKeys(config: GatewayConfig, faults: ConfigFault[]): void {
   }
 }
 
-function compileUpstreams(config: GatewayConfig, faults: ConfigFault[]): Map<string, Upstream> {
+function compileUpstreams(config: GatewayConfig, guards: Guards, faults: ConfigFault[]): Map<string, Upstream> {
   const upstreams = new Map<string, Upstream>()
   if (!isObject(config.upstreams)) return upstreams
   for (const [name, upstream] of Object.entries(config.upstreams) as [string, UpstreamConfig][]) {
-    const built = compileUpstream(name, upstream, config, faults)
+    const built = compileUpstream(name, upstream, config, guards, faults)
     if (built !== undefined) upstreams.set(name, built)
   }
   return upstreams
 }
 
-function compileRouter(
-  config: GatewayConfig,
-  upstreams: ReadonlyMap<string, Upstream>,
-  shedder: LoadShedderHandler | undefined,
-  cache: CacheHandler | undefined,
-  faults: ConfigFault[],
-): RouterHandler | undefined {
+/** What routes are made of. */
+interface RouteParts {
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly shedder: LoadShedderHandler | undefined
+  readonly cache: CacheHandler | undefined
+  readonly guards: Guards
+  /** Takes identity headers from what clients send. */
+  readonly strip: RouteHandler | undefined
+}
+
+function compileRouter(config: GatewayConfig, parts: RouteParts, faults: ConfigFault[]): RouterHandler | undefined {
+  const { upstreams, cache } = parts
   if (!Array.isArray(config.routes)) return undefined
   const known = isObject(config.upstreams) ? Object.keys(config.upstreams) : []
   const resolve = (
@@ -134,7 +140,7 @@ function compileRouter(
   const routes = config.routes.map((row, i) => {
     const path = `routes[${i}]`
     checkRouteCache(row, path, faults)
-    return routeOf(row, path, frontOf(row, path, config, shedder, faults), resolve)
+    return withFront(routeOf(row, path, resolve), frontOf(row, path, config, parts, faults))
   })
   return router(routes, {
     ...(config.paths === undefined ? null : { paths: config.paths }),
@@ -142,14 +148,17 @@ function compileRouter(
   })
 }
 
-/** What comes before a route's own handlers: its class under load, and what answers when the gateway would fail. */
+/**
+ * What comes before whatever a route does: its class under load, what answers when the gateway would fail, and who may
+ * call it.
+ */
 function frontOf(
   row: RouteConfig,
   path: string,
   config: GatewayConfig,
-  shedder: LoadShedderHandler | undefined,
+  { shedder, guards, strip }: RouteParts,
   faults: ConfigFault[],
-): RouteHandler[] {
+): readonly RouteHandler[] {
   if (!isObject(row)) return []
   const { priority, fallback } = row
   const front: RouteHandler[] = []
@@ -164,10 +173,11 @@ function frontOf(
     const shed = priority === undefined ? shedder : gather(faults, `${path}.priority`, () => shedder.as(priority))
     if (shed !== undefined) front.push(shed as RouteHandler)
   }
-  if (fallback === undefined) return front
   if (typeof fallback === 'function') front.push(fallbackTo(fallback, config.errors ?? 'respond'))
-  else faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
-  return front
+  else if (fallback !== undefined) {
+    faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
+  }
+  return [...front, ...(strip === undefined ? [] : [strip]), ...guards.of(row, path)]
 }
 
 type Resolve = (
@@ -176,23 +186,33 @@ type Resolve = (
   route: RouteConfig,
 ) => readonly RouteHandler[] | undefined
 
-function routeOf(row: RouteConfig, path: string, front: readonly RouteHandler[], resolve: Resolve): Route {
+/** Redirects and fixed answers are guarded like everything else; the route's own `before` comes behind. */
+function withFront(route: Route, front: readonly RouteHandler[]): Route {
+  if (!isObject(route) || front.length === 0) return route
+  const own = [route.before ?? []].flat()
+  // What is no list of handlers is left alone, for the router to tell by its own path.
+  return own.every((each) => typeof each === 'function') ? { ...route, before: [...front, ...own] } : route
+}
+
+function routeOf(row: RouteConfig, path: string, resolve: Resolve): Route {
   if (!isObject(row)) return row
   const {
     upstream: _,
     priority: __,
     fallback: ___,
     cache: ____,
+    auth: _____,
+    public: ______,
     split,
     ...rest
-  } = withHandlers(row, path, row, front, resolve)
+  } = withHandlers(row, path, row, resolve)
   if (split === undefined) return rest as Route
   const branches = Array.isArray(split) ? split : (split as { branches: readonly BranchConfig[] }).branches
   if (!Array.isArray(branches)) return { ...rest, split } as Route
   const at = Array.isArray(split) ? `${path}.split` : `${path}.split.branches`
   const built = branches.map((branch: BranchConfig, i) => {
     if (!isObject(branch)) return branch
-    const { upstream: _, ...plain } = withHandlers(branch, `${at}[${i}]`, row, front, resolve)
+    const { upstream: _, ...plain } = withHandlers(branch, `${at}[${i}]`, row, resolve)
     return plain
   })
   return { ...rest, split: Array.isArray(split) ? built : { ...split, branches: built } } as Route
@@ -202,14 +222,11 @@ function withHandlers<Row extends RouteConfig | BranchConfig>(
   row: Row,
   path: string,
   route: RouteConfig,
-  front: readonly RouteHandler[],
   resolve: Resolve,
 ): Row {
   const carriers = resolve(row, path, route)
-  const own = [row.handlers ?? []].flat()
-  // A row without handlers answers by itself, or has branches that do.
-  if (carriers === undefined && own.length === 0) return row
-  return { ...row, handlers: [...front, ...own, ...(carriers ?? [])] }
+  // A row without an upstream has its own handlers, answers by itself, or has branches that do.
+  return carriers === undefined ? row : { ...row, handlers: [...[row.handlers ?? []].flat(), ...carriers] }
 }
 
 function unreachable(): void {}

@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import type { AuthenticateOptions, ForwardIdentityOptions, PassportStrategy, Rule } from '@postern/auth'
 import type { BalancerOptions } from '@postern/balancer'
 import type { CacheOptions, CacheOverrides } from '@postern/cache'
 import type { CircuitBreakerOptions } from '@postern/circuit-breaker'
@@ -7,6 +8,24 @@ import type { LoggerOptions } from '@postern/logger'
 import type { BulkheadOptions, LoadShedderOptions, Priority } from '@postern/overload'
 import type { HardenOptions, ProxyOptions, RetryOptions } from '@postern/proxy'
 import type { Branch, Route } from '@postern/router'
+
+/** Who may call, and what. */
+export interface AuthConfig extends Omit<AuthenticateOptions, 'errors' | 'clock'> {
+  /** By what callers say who they are; the first that finds its credentials decides. Closed with the gateway. */
+  readonly schemes: PassportStrategy | readonly PassportStrategy[]
+  /** What every route asks for that has no rule of its own. @default none: such a route is a fault of the configuration */
+  readonly rule?: Rule
+}
+
+/** Who may call one route; what it leaves out is the gateway's. */
+export interface RouteAuthConfig {
+  /** In place of the gateway's. */
+  readonly schemes?: PassportStrategy | readonly PassportStrategy[]
+  /** In place of the gateway's: it does not add to it. */
+  readonly rule?: Rule
+  /** Callers who show no credentials pass without an identity, unless a rule asks for one. @default the gateway's */
+  readonly optional?: boolean
+}
 
 /** One service behind the gateway: its targets, how one is chosen, and how requests are carried there. */
 export interface UpstreamConfig
@@ -18,6 +37,11 @@ export interface UpstreamConfig
   readonly breaker?: boolean | Omit<CircuitBreakerOptions, 'name' | 'errors' | 'clock' | 'random'>
   /** Most exchanges in flight to the upstream: a number, or how. @default no limit but that of `connections` */
   readonly bulkhead?: number | Omit<BulkheadOptions, 'name' | 'errors' | 'clock' | 'random'>
+  /**
+   * How the upstream learns who is calling: headers, a token of the gateway's own, or an exchanged one. No request that goes
+   * through the gateway, on whichever route, brings such a header of a client's own. @default it is told nothing
+   */
+  readonly identity?: Omit<ForwardIdentityOptions, 'errors' | 'name' | 'clock'>
   /**
    * Answers in place of every failure of the gateway's own on the way to this upstream: no target, a circuit that is open, a
    * full queue, a time-out. What the upstream itself answers is passed on, a 500 included. @default none
@@ -37,6 +61,10 @@ export interface RouteConfig<Upstream extends string = string> extends Omit<Rout
   readonly upstream?: Upstream
   /** How important the route is when not everything can be served; needs `shedding`. @default 'normal' */
   readonly priority?: Priority
+  /** Who may call it, before anything else is done for it, redirects and fixed answers included. @default the gateway's `auth` */
+  readonly auth?: RouteAuthConfig
+  /** Anybody may call it, and nobody is asked who he is. @default false */
+  readonly public?: true
   /** Answers in place of every failure of the gateway's own on this route, before an upstream's. @default none */
   readonly fallback?: FallbackHandler
   /**
@@ -63,6 +91,8 @@ export interface GatewayConfig<Upstream extends string = string> {
    * @default nothing is shed
    */
   readonly shedding?: Omit<LoadShedderOptions, 'errors' | 'random' | 'classify' | 'delaySource'>
+  /** Who may call the routes; each then needs a rule, its own or this one, or is `public`. @default all routes are open */
+  readonly auth?: AuthConfig
   /** The store and the rules of all routes that have `cache`. @default 64 MiB of this process's memory */
   readonly cache?: Omit<CacheOptions, 'errors' | 'space' | 'clock'>
   /** Which odd spellings of a path are let through; for router and proxies alike. */

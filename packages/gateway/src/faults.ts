@@ -1,4 +1,4 @@
-import { ConfigError, type ConfigFault } from '@postern/contracts'
+import { ConfigError, type ConfigFault, nearest } from '@postern/contracts'
 
 /**
  * Runs one part's own checks and puts the part's place in the configuration in front of each fault.
@@ -28,4 +28,19 @@ export function gather<T>(
 
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Notes every member that is not among the known keys, with the nearest of them. */
+export function refuseUnknownKeys(
+  given: object,
+  known: readonly string[],
+  prefix: string,
+  faults: ConfigFault[],
+): void {
+  for (const [key, received] of Object.entries(given)) {
+    if (known.includes(key)) continue
+    const near = nearest(key, known)
+    const cure = near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`
+    faults.push({ path: prefix === '' ? key : `${prefix}.${key}`, message: 'unknown option', received, cure })
+  }
 }

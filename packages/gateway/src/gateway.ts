@@ -49,7 +49,7 @@ export interface GatewayHandler<Upstream extends string = string> {
  * @throws ConfigError with every fault of the configuration, by path, value and cure
  */
 export function gateway<const Upstream extends string>(config: GatewayConfig<Upstream>): GatewayHandler<Upstream> {
-  const { logger, shedder, cache, router, upstreams } = compile(config)
+  const { logger, shedder, cache, guards, router, upstreams } = compile(config)
   const graceMs = config.shutdown?.graceMs ?? 10_000
   const servers = new Set<Server | SecureServer>()
   const underWay = new UnderWay()
@@ -72,6 +72,7 @@ export function gateway<const Upstream extends string>(config: GatewayConfig<Ups
     for (const server of servers) server.closeAllConnections()
     for (const upstream of upstreams.values()) closeParts(upstream)
     shedder?.close()
+    guards.close()
     await cache?.close()
     await logger?.close()
   }

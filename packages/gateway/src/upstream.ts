@@ -13,6 +13,7 @@ import {
 import { type BulkheadHandler, bulkhead } from '@postern/overload'
 import { type DeadlineHandler, deadline, type ProxyHandler, type ProxyOptions, proxy } from '@postern/proxy'
 import type { RouteHandler } from '@postern/router'
+import type { Guards } from './authentication.ts'
 import type { GatewayConfig, UpstreamConfig } from './config.ts'
 import { gather, isObject } from './faults.ts'
 
@@ -28,7 +29,7 @@ export interface UpstreamParts {
 export interface Upstream extends UpstreamParts {
   /** What holds for the whole exchange: its deadline, and what answers when it fails. */
   readonly front: readonly RouteHandler[]
-  /** What leads to a target: a place, a choice, a circuit, the proxy. */
+  /** What leads to a target: proof of who is calling, a place, a choice, a circuit, the proxy. */
   readonly back: readonly RouteHandler[]
 }
 
@@ -44,7 +45,7 @@ const BALANCER_KEYS: Readonly<Record<Exclude<keyof BalancerOptions, 'name' | 'cl
   panicThreshold: true,
   slowStart: true,
 }
-const OWN_KEYS = ['breaker', 'bulkhead', 'fallback'] as const
+const OWN_KEYS = ['breaker', 'bulkhead', 'fallback', 'identity'] as const
 
 /** Options of the proxy that belong elsewhere in a gateway. */
 const OWN_PLACE: Readonly<Record<string, string>> = {
@@ -61,6 +62,7 @@ export function compileUpstream(
   name: string,
   upstream: UpstreamConfig,
   config: GatewayConfig,
+  guards: Guards,
   faults: ConfigFault[],
 ): Upstream | undefined {
   const path = `upstreams.${name}`
@@ -68,7 +70,7 @@ export function compileUpstream(
     faults.push({ path, message: 'expected { targets: […], … }', received: upstream })
     return undefined
   }
-  const { breaker, bulkhead: places, fallback, ...rest } = upstream
+  const { breaker, bulkhead: places, fallback, identity, ...rest } = upstream
   const errors: ErrorMode = config.errors ?? 'respond'
   const [forBalancer, forProxy] = divided(rest)
   const choice = gather(faults, path, () => balancer({ ...forBalancer, name } as BalancerOptions))
@@ -85,12 +87,13 @@ export function compileUpstream(
       : gather(faults, `${path}.bulkhead`, () =>
           bulkhead({ ...(typeof places === 'number' ? { maxInFlight: places } : places), name, errors }),
         )
+  const teller = guards.forward(identity, `${path}.identity`)
   if (fallback !== undefined && typeof fallback !== 'function') {
     faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
   }
   if (choice === undefined || carrier === undefined) return undefined
   const front = [deadlineOf(forProxy), fallback && fallbackTo(fallback, errors)].filter(isPresent) as RouteHandler[]
-  const back = [bounds, choice, circuits, carrier].filter(isPresent) as RouteHandler[]
+  const back = [teller, bounds, choice, circuits, carrier].filter(isPresent) as RouteHandler[]
   return { balancer: choice, bulkhead: bounds, breaker: circuits, proxy: carrier, front, back }
 }
 

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { ConfigError } from '@postern/contracts'
+import type { RouteHandler } from '@postern/router'
 import { eventually, refusedPort, request, startUpstream, type UpstreamHandler } from '@postern/test-kit'
 import express from 'express'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -251,6 +252,38 @@ describe('shedding', () => {
     leaving.abort()
     await Promise.all(held)
   })
+
+  it('refuses redirects, fixed answers and branches as well, and what stands before a route behind it', async () => {
+    const slow = await upstream(silent)
+    const asked: string[] = []
+    const before: RouteHandler = (req, _res, next) => {
+      asked.push(String(req.url))
+      next()
+    }
+    const { gw, url } = await start({
+      shedding: { maxInFlight: 4, eventLoopDelayMs: false, shares: { low: 0, normal: 0.25, high: 0.5 } },
+      upstreams: { all: { targets: [slow.url] } },
+      routes: [
+        { path: '/hold', upstream: 'all', priority: 'critical' },
+        { path: '/redirect', redirect: { path: '/x' }, priority: 'low', before },
+        { path: '/respond', respond: { status: 204 }, priority: 'low', before },
+        { path: '/split', split: [{ id: 'a', weight: 1, respond: { status: 204 } }], priority: 'low', before },
+      ],
+    })
+    const statuses = async () => {
+      const replies = await Promise.all(['/redirect', '/respond', '/split'].map((path) => request(url + path)))
+      return replies.map((reply) => reply.status)
+    }
+    expect(await statuses()).toEqual([302, 204, 204])
+    expect(asked.splice(0).sort()).toEqual(['/redirect', '/respond', '/split'])
+    const leaving = new AbortController()
+    const held = [1, 2].map(() => request(`${url}/hold`, { signal: leaving.signal }).catch(() => 'left'))
+    await eventually(() => expect(gw.shedder!.inFlight).toBe(2))
+    expect(await statuses()).toEqual([503, 503, 503])
+    expect(asked).toEqual([])
+    leaving.abort()
+    await Promise.all(held)
+  })
 })
 
 describe('a configuration', () => {
@@ -278,6 +311,12 @@ describe('a configuration', () => {
       'routes[0].priority: give the gateway shedding: { maxInFlight: … }',
       'routes[0].fallback: expected a handler (req, res, next)',
     ])
+  })
+
+  it('is told of a handler before a route that is none, at the place where it was written', () => {
+    const route = { path: '/a', before: [() => {}, 'x'], fallback: () => {}, respond: { status: 204 } }
+    const faults = faultsOf({ upstreams: {}, routes: [route] })
+    expect(faults).toEqual(['routes[0].before[1]: expected a handler (req, res, next)'])
   })
 
   it('is told of a priority that does not exist', () => {

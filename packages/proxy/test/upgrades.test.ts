@@ -1,6 +1,6 @@
 import http from 'node:http'
 import { ConfigError } from '@postern/contracts'
-import { attachUpgrades, proxy } from '@postern/proxy'
+import { attachUpgrades, httpProxyMiddleware, proxy, undiciTransport } from '@postern/proxy'
 import {
   answerThen,
   certificates,
@@ -22,6 +22,7 @@ import express from 'express'
 import { describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { gate, rawClient, startApp, using } from './behaviour.ts'
+import { TRANSPORTS } from './support/gateway.ts'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
@@ -77,6 +78,35 @@ describe('WebSockets through the app', () => {
     client.send('x'.repeat(100_000))
     expect((await client.next()).data.length).toBe(100_000)
     await client.close()
+  })
+
+  test.each(TRANSPORTS)('edits of the sub-protocols reach both ends ($via)', async ({ via }) => {
+    const upstream = await using(startWebSocketUpstream())
+    const app = await startApp({
+      to: upstream.url,
+      upgrades: true,
+      proxy: { transport: via === 'undici' ? undiciTransport() : httpProxyMiddleware() },
+      before: (it) =>
+        it.use((req, _res, next) => {
+          const { outgoing } = req.gateway!
+          outgoing.editRequestHeader({ op: 'remove', name: 'sec-websocket-protocol' })
+          if (req.path === '/some') {
+            outgoing.editRequestHeader({ op: 'append', name: 'Sec-WebSocket-Protocol', value: 'chat.v1' })
+          } else outgoing.editResponseHeader({ op: 'set', name: 'Sec-WebSocket-Protocol', value: 'bearer' })
+          next()
+        }),
+    })
+    for (const [path, upstreamSaw, clientSaw] of [
+      ['/some', 'chat.v1', 'chat.v1'],
+      ['/none', undefined, 'bearer'],
+    ] as const) {
+      const client = await connectWebSocket(`${app.url}${path}`, ['bearer', 'a.b.c', 'chat.v1'])
+      expect(upstream.webSockets.at(-1)!.headers['sec-websocket-protocol']).toBe(upstreamSaw)
+      expect(client.protocol).toBe(clientSaw)
+      client.send('hello')
+      expect((await client.next()).data.toString()).toBe('hello')
+      await client.close()
+    }
   })
 
   test('messages of several megabytes arrive whole, both ways at once', async () => {

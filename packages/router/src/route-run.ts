@@ -16,6 +16,12 @@ import type { Table } from './table/table.ts'
 
 const NO_HANDLERS: readonly RouteHandler[] = []
 
+/** What a route does once the handlers before it let the request go on. */
+interface Guarded {
+  readonly action: BranchAction
+  readonly match: Match
+}
+
 /** What a route has changed, to be taken back when it passes with `next('route')`. */
 interface Before {
   readonly route: MatchedRoute | undefined
@@ -35,6 +41,7 @@ export class RouteRun {
   readonly #out: Next | undefined
   #handlers: readonly RouteHandler[] = NO_HANDLERS
   #at = 0
+  #guarded: Guarded | undefined = undefined
   #over = false
   #route: CompiledRoute | undefined = undefined
   #tried: CompiledRoute[] | undefined = undefined
@@ -88,7 +95,11 @@ export class RouteRun {
       refuse(req, this.#res, { problem: 'bad_request_target', reason: refused }, this.#options.errors, this.#out)
       return
     }
-    this.#act(action, match)
+    if (route.before === undefined) this.#act(action, match)
+    else {
+      this.#guarded = { action, match }
+      this.#run(route.before)
+    }
   }
 
   /** The route and its branch one after the other; the reason when their parameters make no path. */
@@ -101,10 +112,12 @@ export class RouteRun {
     const { req, exchange } = this.#facts
     const { responseHeaders } = exchange.outgoing
     if (action.kind === 'handlers') {
-      this.#handlers = action.handlers
-      this.#at = 0
-      this.#step()
-    } else if (action.kind === 'respond') sendFixed(req, this.#res, action.answer, responseHeaders)
+      this.#run(action.handlers)
+      return
+    }
+    // A handler before that goes on twice must not have a second answer made.
+    this.#over = true
+    if (action.kind === 'respond') sendFixed(req, this.#res, action.answer, responseHeaders)
     else {
       const answer = locationOf(action.redirect, match, this.#facts, this.#options.paths)
       if ('location' in answer) sendRedirect(this.#res, action.redirect.status, answer.location, responseHeaders)
@@ -115,11 +128,17 @@ export class RouteRun {
     }
   }
 
-  /** Runs the next handler, or leaves the router behind the last. */
+  #run(handlers: readonly RouteHandler[]): void {
+    this.#handlers = handlers
+    this.#at = 0
+    this.#step()
+  }
+
+  /** Runs the next handler; behind the last, does what the route does, or leaves the router. */
   #step(): void {
     const handler = this.#handlers[this.#at++]
     if (handler === undefined) {
-      this.#leave()
+      this.#goOn()
       return
     }
     // Not kept in a field: V8 then promotes each run with all it refers to, and the heap grows tenfold between full GCs.
@@ -128,6 +147,23 @@ export class RouteRun {
       const result = handler(this.#facts.req, this.#res, next)
       if (isThenable(result)) result.then(undefined, (error) => this.#fail(error ?? new Error('Rejected promise')))
     } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #goOn(): void {
+    const guarded = this.#guarded
+    if (guarded === undefined) {
+      this.#leave()
+      return
+    }
+    this.#guarded = undefined
+    // An answer ends it, also one that came by another way while a handler waited.
+    if (this.#res.headersSent) return
+    try {
+      this.#act(guarded.action, guarded.match)
+    } catch (error) {
+      // As in enter(): a header edit that Node refuses.
       this.#fail(error)
     }
   }
@@ -145,6 +181,7 @@ export class RouteRun {
   /** `next('route')`: what this route has changed is taken back, and the next best one has its turn. */
   #tryNext(): void {
     const { exchange, req } = this.#facts
+    this.#guarded = undefined
     restore(this.#before!, exchange.outgoing)
     exchange.route = this.#before!.route
     if (this.#before!.params === undefined) delete req.params

@@ -149,6 +149,12 @@ export interface Route extends RouteAction, RouteEdits {
   readonly client?: string | readonly string[]
   /** Own condition, asked last: true lets the route match. Synchronous; may be asked more than once a request. */
   readonly when?: (req: IncomingMessage, exchange: Exchange) => boolean
+  /**
+   * Run before whatever the route does, redirects, fixed answers and every branch of a split included: authentication, limits.
+   * The edits are made and the branch is chosen by then. When the last calls `next()`, the route goes on; `next('route')`
+   * tries the next best route. @default none
+   */
+  readonly before?: RouteHandler | readonly RouteHandler[]
   /** A weighted split; a bare list draws anew for each request. */
   readonly split?: Split | readonly Branch[]
 }

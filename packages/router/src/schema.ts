@@ -168,6 +168,7 @@ const routeEntries = {
       ),
     ),
   ),
+  before: v.optional(v.lazy((value) => (Array.isArray(value) ? v.array(handler) : handler))),
   split: v.optional(v.lazy((value) => (Array.isArray(value) ? branches : v.strictObject(splitEntries)))),
   ...actionEntries,
 }

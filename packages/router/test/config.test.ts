@@ -95,6 +95,10 @@ describe('a table that cannot be used', () => {
     expect(fault({ handlers: [] })).toBe('handlers: expected a handler')
     expect(fault({ handlers: ['x'] })).toBe('handlers[0]: expected a handler (req, res, next)')
     expect(fault({ handlers: (_a: 1, _b: 1, _c: 1, _d: 1) => {} })).toMatch(/^handlers: an error handler/)
+    expect(fault({ before: 'x' })).toBe('before: expected a handler (req, res, next)')
+    expect(fault({ before: [() => {}, 1] })).toBe('before[1]: expected a handler (req, res, next)')
+    expect(fault({ before: [(_a: 1, _b: 1, _c: 1, _d: 1) => {}] })).toMatch(/^before\[0\]: an error handler/)
+    expect(fault({ handlers: undefined, before: () => {} })).toBe(': no action')
     const only = { handlers: undefined }
     expect(fault({ ...only, redirect: {} })).toBe('redirect: leads nowhere else')
     expect(fault({ ...only, redirect: { path: '/:x' } })).toBe('redirect.path: unknown parameter "x"')

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Soon } from '../scheme.ts'
 
-/** Algorithms of RFC 7518 §3 and RFC 8037; `none` is not among them and never will be. */
+/** Algorithms of RFC 7518 §3, RFC 8037 and RFC 9864; `none` is not among them and never will be. */
 export const JWT_ALGORITHMS = [
   'HS256',
   'HS384',
@@ -16,6 +16,7 @@ export const JWT_ALGORITHMS = [
   'ES384',
   'ES512',
   'EdDSA',
+  'Ed25519',
 ] as const
 
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number]

@@ -54,8 +54,8 @@ export function backgroundRequest(client: IncomingMessage, whole: Exchange | und
     return { req, res }
   }
   // Handlers find on it what Express and the stages before them have put on the client's: the user, the session, ….
-  for (const name of Object.keys(client)) {
-    if (Object.hasOwn(req, name) || name.startsWith('_')) continue
+  for (const name of Reflect.ownKeys(client)) {
+    if (Object.hasOwn(req, name) || !isNote(name)) continue
     Object.defineProperty(req, name, Object.getOwnPropertyDescriptor(client, name)!)
   }
   Object.setPrototypeOf(req, Object.getPrototypeOf(client) as object)
@@ -148,4 +148,9 @@ function makeSink(res: ServerResponse): void {
 function callBack(encoding: unknown, callback: unknown): void {
   const done = typeof encoding === 'function' ? encoding : callback
   if (typeof done === 'function') process.nextTick(done)
+}
+
+/** Neither Node's private parts nor its symbols; those of the registry are how packages leave notes on a request. */
+function isNote(name: string | symbol): boolean {
+  return typeof name === 'symbol' ? Symbol.keyFor(name) !== undefined : !name.startsWith('_')
 }

@@ -5,7 +5,7 @@ import { ANY_PATH, type Pattern, PatternError, readPattern } from '../pattern/pa
 import { type FieldTest, fieldTests } from '../predicates/fields.ts'
 import { type HostPattern, isHostFault, readHost } from '../predicates/hosts.ts'
 import { type Networks, readNetworks } from '../predicates/networks.ts'
-import type { Route } from '../route.ts'
+import type { Route, RouteHandler } from '../route.ts'
 import { type Conditions, findTwins } from './ambiguity.ts'
 import type { CompiledRoute } from './compiled-route.ts'
 
@@ -99,10 +99,17 @@ function compileRoute(
       when: route.when,
       otherConditions: cookies.length + (networks === undefined ? 0 : 1) + (route.when === undefined ? 0 : 1),
       edits,
+      before: handlersBefore(route.before),
       action,
       definition: route,
     },
   }
+}
+
+/** A copy of the list; none and an empty one are the same. */
+function handlersBefore(given: Route['before']): readonly RouteHandler[] | undefined {
+  const handlers = [...listOf(given)]
+  return handlers.length === 0 ? undefined : handlers
 }
 
 function patternOf(route: Route, options: ResolvedRouterOptions, faults: FaultList): Pattern | undefined {

@@ -7,7 +7,7 @@ import { holds } from '../predicates/fields.ts'
 import type { HostPattern } from '../predicates/hosts.ts'
 import { contains } from '../predicates/networks.ts'
 import type { RequestFacts } from '../request-facts.ts'
-import type { Route } from '../route.ts'
+import type { Route, RouteHandler } from '../route.ts'
 import { LOST_BY_CLIENT, LOST_BY_WHEN, type Loss } from './loss.ts'
 
 /** A row of the table, ready to be asked. */
@@ -29,6 +29,8 @@ export interface CompiledRoute {
   /** Conditions that precedence counts last: cookies, client and own. */
   readonly otherConditions: number
   readonly edits: CompiledEdits | undefined
+  /** Run before the action; undefined when there are none. */
+  readonly before: readonly RouteHandler[] | undefined
   readonly action: CompiledAction
   readonly definition: Route
 }

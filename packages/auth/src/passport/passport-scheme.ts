@@ -1,0 +1,154 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ConfigError, exchangeOf, type Identity, warnOnce } from '@postern/contracts'
+import passport from 'passport'
+import { bearerChallenge, type ChallengeError } from '../challenge.ts'
+import { soleLine } from '../credentials/header-lines.ts'
+import { identityOf, type Refused, refused, type Scheme, unavailable, type Verdict, verified } from '../scheme.ts'
+import type { PassportStrategy } from './scheme-strategy.ts'
+
+/** How a strategy of passport's ecosystem is read. */
+export interface PassportSchemeOptions {
+  /** In `identity.scheme`, events and logs. @default the strategy's own name */
+  readonly name?: string
+  /**
+   * Tells whether a request shows credentials of this strategy. Decides whether a failure of it is the answer, or the next
+   * scheme is asked. @default requests with an Authorization header do
+   */
+  readonly finds?: (req: IncomingMessage) => boolean
+  /**
+   * Who the strategy's user is. @default subject from `id`, `sub`, `username` or `email`, scopes and roles from members of these names
+   */
+  readonly identity?: (user: unknown, info: unknown, req: IncomingMessage) => IdentityParts
+  /** The value of `WWW-Authenticate`, where the strategy fails without one of its own. @default `Bearer realm="api"` */
+  readonly challenge?: string
+}
+
+/** What makes an identity. */
+export interface IdentityParts {
+  readonly subject: string
+  readonly scopes?: readonly string[]
+  readonly roles?: readonly string[]
+  readonly claims?: Readonly<Record<string, unknown>>
+}
+
+type Callback = (error: unknown, user?: unknown, info?: unknown, status?: unknown) => void
+type Authenticate = (
+  strategy: object,
+  options: object,
+  callback: Callback,
+) => (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
+
+const runPassport = passport.authenticate.bind(passport) as unknown as Authenticate
+const WITHOUT_SESSION = Object.freeze({ session: false })
+const FAILED: Refused = refused('strategy-failed', { isGuess: true })
+const NO_SUBJECT: Refused = refused('no-subject')
+
+/** Any strategy of passport's ecosystem as a scheme. It needs neither `passport.initialize()` nor a session. */
+export class PassportScheme implements Scheme {
+  readonly name: string
+  readonly #strategy: object
+  readonly #finds: (req: IncomingMessage) => boolean
+  readonly #identity: NonNullable<PassportSchemeOptions['identity']>
+  readonly #challenge: string
+
+  constructor(strategy: PassportStrategy, options: PassportSchemeOptions = {}) {
+    if (typeof (strategy as PassportStrategy | undefined)?.authenticate !== 'function') {
+      const cure = 'give it a strategy object: new BearerStrategy(…)'
+      throw new ConfigError('authenticate()', [
+        { path: 'scheme', message: 'not a passport strategy', received: strategy, cure },
+      ])
+    }
+    this.#strategy = strategy
+    this.name = options.name ?? strategy.name ?? 'passport'
+    this.#finds = options.finds ?? hasAuthorization
+    this.#identity = options.identity ?? partsOf
+    this.#challenge = options.challenge ?? bearerChallenge('Bearer', 'api')
+  }
+
+  /** A strategy does not say what it looks for; so each request is shown to it. */
+  find(): string {
+    return this.name
+  }
+
+  recall(): undefined {
+    return undefined
+  }
+
+  verify(_: string, req: IncomingMessage): Promise<Verdict | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Verdict | undefined>()
+    const callback: Callback = (error, user, info) => {
+      if (error) resolve(unavailable('strategy-error', 1_000, error))
+      else if (user) resolve(this.#verified(user, info, req))
+      // A strategy fails for what is missing as it fails for what is wrong.
+      else resolve(this.#hasCredentials(req) ? FAILED : undefined)
+    }
+    // Passport writes the actions of a request on the object that it is given: each request needs one of its own.
+    const strategy = Object.create(this.#strategy) as object
+    const { response } = exchangeOf(req, undefined as never)
+    try {
+      // A strategy that answers by itself (a redirect) has answered; then nothing is ever called.
+      runPassport(strategy, WITHOUT_SESSION, callback)(req, response, (error) => {
+        // `pass()`: the strategy has no opinion.
+        resolve(error ? unavailable('strategy-error', 1_000, error) : undefined)
+      })
+    } catch (error) {
+      resolve(unavailable('strategy-threw', 1_000, error))
+    }
+    return promise
+  }
+
+  challenge(_error?: ChallengeError): string {
+    return this.#challenge
+  }
+
+  strip(): void {}
+
+  #hasCredentials(req: IncomingMessage): boolean {
+    try {
+      return this.#finds(req)
+    } catch {
+      return true
+    }
+  }
+
+  #verified(user: unknown, info: unknown, req: IncomingMessage): Verdict {
+    let parts: IdentityParts
+    try {
+      parts = this.#identity(user, info, req)
+    } catch (error) {
+      return unavailable('identity-threw', 1_000, error)
+    }
+    if (typeof parts.subject !== 'string' || parts.subject === '') {
+      warnOnce(
+        'POSTERN_NO_SUBJECT',
+        `the user of the passport strategy "${this.name}" has no id, sub, username or email, and was refused; say who it is: passportScheme(strategy, { identity: (user) => ({ subject: … }) })`,
+        this.name,
+      )
+      return NO_SUBJECT
+    }
+    const identity: Identity = identityOf(this.name, parts.subject, parts)
+    ;(req as { authInfo?: unknown }).authInfo = info ?? {}
+    return verified(identity, user)
+  }
+}
+
+function hasAuthorization(req: IncomingMessage): boolean {
+  return soleLine(req, 'authorization') !== undefined
+}
+
+function partsOf(user: unknown): IdentityParts {
+  if (typeof user === 'string') return { subject: user }
+  if (typeof user !== 'object' || user === null) return { subject: '' }
+  const { id, sub, username, email, scopes, scope, roles } = user as Record<string, unknown>
+  const subject = [id, sub, username, email].find((each) => typeof each === 'string' || typeof each === 'number')
+  return {
+    subject: subject === undefined ? '' : String(subject),
+    scopes: names(scopes ?? scope),
+    roles: names(roles),
+  }
+}
+
+function names(value: unknown): readonly string[] {
+  if (typeof value === 'string') return value.split(' ').filter((name) => name !== '')
+  return Array.isArray(value) ? value.filter((name): name is string => typeof name === 'string') : []
+}
