@@ -79,7 +79,11 @@ export function faultsOf(
     const near = nearest(String(last.key), known)
     // The issue's own input is the key; its value is what the user wrote.
     const fault = { path, message: 'unknown option', received: last.value }
-    if (near !== undefined) return { ...fault, cure: `did you mean "${near}"?` }
+    if (near !== undefined) {
+      const cure = `did you mean "${near}"?`
+      // The name of a secret, mistyped, is not the name of a secret any more.
+      return SECRET.test(near) ? { path, message: fault.message, cure } : { ...fault, cure }
+    }
     return known.length === 0 ? fault : { ...fault, cure: `known here: ${known.join(', ')}` }
   })
 }

@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { exchangeFinished } from './channels.ts'
 import type { Failure } from './failure.ts'
 import type { Fallback } from './fallback.ts'
+import type { GatewayError } from './gateway-error.ts'
 import { warnOnce } from './log.ts'
 import { OutgoingEdits } from './outgoing.ts'
 import type { Selection } from './selection.ts'
@@ -135,6 +136,11 @@ export class Exchange {
   fallback: Fallback | undefined = undefined
   /** The failure that ended the exchange; undefined while all is well. */
   failure: Failure | undefined = undefined
+  /**
+   * The error of the gateway's own that ended the exchange, also where a fallback or the app's error handler answers in its
+   * place; written by {@link failExchange}. Its message is for the operator alone.
+   */
+  error: GatewayError | undefined = undefined
   /** Set by `attachUpgrades()`; taken (set to undefined) by the proxy that opens the tunnel. */
   upgrade: UpgradeRequest | undefined = undefined
   /** Bytes of the client's body that were forwarded, framing not counted. */
@@ -205,6 +211,7 @@ export class Exchange {
     this.identity ??= fork.identity
     this.selection ??= fork.selection
     this.failure ??= fork.failure
+    this.error ??= fork.error
     this.requestBodyBytes = fork.requestBodyBytes
   }
 

@@ -98,6 +98,7 @@ export function failExchange(
 ): void {
   const exchange = exchangeOf(req, res)
   exchange.failure ??= error.failure
+  exchange.error ??= error
   if (res.headersSent) {
     res.destroy()
     return

@@ -38,6 +38,19 @@ describe('ConfigError', () => {
     },
   )
 
+  test('never prints a secret back whose name is mistyped', () => {
+    const issue = {
+      kind: 'schema',
+      type: 'strict_object',
+      message: 'unknown',
+      input: 'secrt',
+      expected: 'never',
+      path: [{ key: 'secrt', origin: 'key', value: 'hush' }],
+    }
+    const faults = faultsOf([issue], () => ['secret', 'issuer'])
+    expect(faults).toEqual([{ path: 'secrt', message: 'unknown option', cure: 'did you mean "secret"?' }])
+  })
+
   test('never prints a secret back that stands one level down', () => {
     const received = { password: 'hunter2', user: 'bob' }
     const { message } = new ConfigError('x', [{ path: 'redis', message: 'wrong', received }])

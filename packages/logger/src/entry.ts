@@ -56,6 +56,10 @@ export interface LogEntry {
   failureSide: string | undefined
   /** Code or message of the error underneath. */
   failureCause: string | undefined
+  /** Code of the gateway's own error, as `docs/problems.md` lists them: `invalid_credentials`. */
+  problem: string | undefined
+  /** Why, for the operator, where there is more to say than what the client is told. */
+  problemReason: string | undefined
   /** Subject of the verified identity. */
   subject: string | undefined
   /** Trace id of `traceparent`. */
@@ -99,6 +103,8 @@ export const ENTRY_NAMES: ReadonlySet<string> = new Set([
   'failurePhase',
   'failureSide',
   'failureCause',
+  'problem',
+  'problemReason',
   'subject',
   'traceId',
   'requestHeaders',
@@ -133,7 +139,7 @@ type MaybeExpressRequest = { readonly originalUrl?: unknown }
 
 /** Collects the facts of a finished exchange; every value that a client chose is redacted and bounded. */
 export function entryOf(exchange: Exchange, state: RequestState, verdict: Verdict, settings: EntrySettings): LogEntry {
-  const { request, attempts } = exchange
+  const { request, attempts, error } = exchange
   const { redactor } = settings
   const { originalUrl } = request as MaybeExpressRequest
   const { path, query } = redactor.target(typeof originalUrl === 'string' ? originalUrl : (request.url ?? ''))
@@ -172,6 +178,9 @@ export function entryOf(exchange: Exchange, state: RequestState, verdict: Verdic
     failurePhase: failure?.phase,
     failureSide: failure?.side,
     failureCause: failure === undefined ? undefined : causeOf(failure, redactor),
+    problem: error?.code,
+    // An error without a message of its own says nothing that its code does not.
+    problemReason: error === undefined || error.expose ? undefined : bounded(redactor.text(error.message)),
     subject: exchange.identity === undefined ? undefined : bounded(exchange.identity.subject),
     traceId: state.traceId,
     requestHeaders: settings.headers.length === 0 ? undefined : requestHeaders(exchange, settings),

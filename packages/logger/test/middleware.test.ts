@@ -1,7 +1,15 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { type Attempt, createTarget, type Exchange, exchangeOf, type Failure } from '@postern/contracts'
+import {
+  type Attempt,
+  createTarget,
+  type Exchange,
+  exchangeOf,
+  type Failure,
+  failExchange,
+  GatewayError,
+} from '@postern/contracts'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type LoggerOptions, logger } from '../src/index.ts'
@@ -42,6 +50,53 @@ const refused: Failure = {
   cause: Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
 }
 
+describe('a request that the gateway itself has answered', () => {
+  const fail = (error: GatewayError, mode: 'respond' | 'next' = 'respond') => {
+    const { lines, app } = start()
+    app.use((req, res, next) => failExchange(req, res, error, mode, next))
+    return { lines, app }
+  }
+  const forbidden = { status: 403, title: 'Forbidden', detail: 'Not for you.' }
+
+  it('names the problem, and for the operator the reason that the client is not told', async () => {
+    const { lines, app } = fail(
+      new GatewayError('access_denied', forbidden, { message: 'orders: roles does not hold' }),
+    )
+    const { url } = await serve(app)
+    expect(await (await fetch(url)).text()).not.toContain('roles')
+    const expected = { status: 403, problem: 'access_denied', problemReason: 'orders: roles does not hold' }
+    expect(await lines.one()).toMatchObject(expected)
+  })
+
+  it('gives no reason where the problem says it all', async () => {
+    const { lines, app } = fail(new GatewayError('access_denied', forbidden))
+    const { url } = await serve(app)
+    await fetch(url)
+    const line = await lines.one()
+    expect(line).toMatchObject({ problem: 'access_denied' })
+    expect(line).not.toHaveProperty('problemReason')
+  })
+
+  it('does so also where the app’s error handler answers', async () => {
+    const { lines, app } = fail(new GatewayError('access_denied', forbidden), 'next')
+    app.use(((_error, _req, res, _next) => void res.status(404).end()) as express.ErrorRequestHandler)
+    const { url } = await serve(app)
+    await fetch(url)
+    expect(await lines.one()).toMatchObject({ status: 404, problem: 'access_denied' })
+  })
+
+  it('has no secret in the reason, no line’s end, and not more of it than a line should hold', async () => {
+    const message = `asked https://u:pa55word@id.test/?access_token=s3cret\n{"level":"info"} ${'x'.repeat(10_000)}`
+    const { lines, app } = fail(new GatewayError('access_denied', forbidden, { message }))
+    const { url } = await serve(app)
+    await fetch(url)
+    const line = await lines.one()
+    expect(lines.all).toHaveLength(1)
+    expect(lines.text).not.toMatch(/pa55word|s3cret/)
+    expect(String(line.problemReason).length).toBeLessThan(3_000)
+  })
+})
+
 describe('a finished request', () => {
   it('is one line of JSON with its facts', async () => {
     const { lines, app } = start({ name: 'edge' })
@@ -74,7 +129,18 @@ describe('a finished request', () => {
     })
     expect(new Date(line.time as string).toISOString()).toBe(line.time)
     expect(line.totalMs).toBeGreaterThan(0)
-    for (const absent of ['route', 'target', 'cache', 'queueMs', 'failure', 'subject', 'traceId', 'requestHeaders']) {
+    for (const absent of [
+      'route',
+      'target',
+      'cache',
+      'queueMs',
+      'failure',
+      'problem',
+      'problemReason',
+      'subject',
+      'traceId',
+      'requestHeaders',
+    ]) {
       expect(line).not.toHaveProperty(absent)
     }
   })

@@ -23,6 +23,8 @@ export function jsonLine(entry: LogEntry): string {
   if (entry.headersMs !== undefined) line += `,"headersMs":${entry.headersMs}`
   line += `,"totalMs":${entry.totalMs}`
   if (entry.failure !== undefined) line += failureJson(entry)
+  if (entry.problem !== undefined) line += `,"problem":${quoted(entry.problem)}`
+  if (entry.problemReason !== undefined) line += `,"problemReason":${quoted(entry.problemReason)}`
   if (entry.subject !== undefined) line += `,"subject":${quoted(entry.subject)}`
   if (entry.traceId !== undefined) line += `,"traceId":"${entry.traceId}"`
   if (entry.requestHeaders !== undefined) line += `,"requestHeaders":${headersJson(entry.requestHeaders)}`

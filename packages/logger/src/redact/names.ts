@@ -13,6 +13,9 @@ const SECRET_PARAMETERS = new Set(
 /** Segments between the dashes of a header name. `key` is not among them: Idempotency-Key is what one wants to see. */
 const SECRET_HEADER_SEGMENTS = new Set('auth bearer hmac otp pass passwd pwd sid sig'.split(' '))
 
+/** As a whole name: a page has no other field for the token of its WebSocket, and none of the entries says that it is one. */
+const SECRET_HEADER = 'sec-websocket-protocol'
+
 /** More names to redact; a string is compared without regard to case and punctuation. */
 export type SecretName = string | RegExp
 
@@ -38,7 +41,8 @@ export function secretNames(more: { headers: readonly SecretName[]; query: reado
 }
 
 function isUsualSecretHeader(name: string): boolean {
-  return SECRET_PART.test(plain(name)) || name.split(/[^a-z0-9]+/).some((part) => SECRET_HEADER_SEGMENTS.has(part))
+  if (name === SECRET_HEADER || SECRET_PART.test(plain(name))) return true
+  return name.split(/[^a-z0-9]+/).some((part) => SECRET_HEADER_SEGMENTS.has(part))
 }
 
 function isUsualSecretParameter(name: string): boolean {

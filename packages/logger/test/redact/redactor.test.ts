@@ -36,6 +36,7 @@ const HEADER_NAMES = [
   'x-api-key',
   'x-auth',
   'x-csrf-token',
+  'sec-websocket-protocol',
 ]
 
 /** Long enough not to be found by chance, in what a client leaves unencoded. */
