@@ -271,6 +271,35 @@ describe('with the stages behind known', () => {
     expect([after.json(), after.headers['cache-status']]).toEqual([expected, 'Postern; hit; ttl=10'])
   })
 
+  // Packages leave notes under symbols of the registry: which schemes a caller could have used, and which he did. Without
+  // them a stage behind the cache sent on credentials that it should have taken away.
+  test('they find the notes of other packages too, but none of what Node keeps on a request', async () => {
+    const clock = new HandClock()
+    const note = Symbol.for('test.note')
+    const kept = Symbol('kept')
+    const identity = { scheme: 'test', subject: 'alice', scopes: ['read'], roles: [], claims: {} }
+    const before: RequestHandler = (req, _res, next) => {
+      Object.assign(req, { [note]: { of: 'alice' }, [kept]: true, user: identity })
+      req.gateway!.identity = identity
+      next()
+    }
+    const found: unknown[] = []
+    const handler: RequestHandler = (req, res) => {
+      const notes = req as unknown as Record<symbol | 'user', unknown>
+      found.push([req.gateway!.background, notes[note], notes[kept], notes.user === identity, req.gateway!.identity])
+      res.set({ 'cache-control': 'public, max-age=10, stale-while-revalidate=60' }).send('text')
+    }
+    const { url } = await gateway({ before: [before], behind: [handler], around: true, cache: { clock } })
+    await request(`${url}/a`)
+    clock.advance(15_000)
+    await request(`${url}/a`)
+    await eventually(() => found.length === 2)
+    expect(found).toEqual([
+      [false, { of: 'alice' }, true, true, identity],
+      [true, { of: 'alice' }, undefined, true, identity],
+    ])
+  })
+
   test('a handler that throws, calls next(error) or rejects leaves the stale response, and the process alive', async () => {
     for (const fail of [
       () => {
