@@ -74,6 +74,8 @@ export interface Scheme {
   guard?(req: IncomingMessage, exchange: Exchange): void
   /** Takes the credentials out of what is sent upstream. */
   strip(req: IncomingMessage, exchange: Exchange): void
+  /** Names of the headers and query parameters that its credentials stand in, for logs to leave their values out. */
+  readonly secretNames?: { readonly headers: readonly string[]; readonly query: readonly string[] }
   /** Ends timers and connections. */
   close?(): void
 }

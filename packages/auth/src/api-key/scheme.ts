@@ -73,6 +73,10 @@ export class ApiKeyScheme implements Scheme {
     return bearerChallenge(this.#challengeName, this.#options.realm, error, scope)
   }
 
+  get secretNames(): TokenSources['secretNames'] {
+    return this.#sources.secretNames
+  }
+
   strip(req: IncomingMessage, exchange: Exchange): void {
     this.#sources.strip(req, exchange)
   }

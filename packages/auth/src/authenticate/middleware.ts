@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { inspect } from 'node:util'
 import {
   clientOf,
   type Exchange,
@@ -7,22 +6,14 @@ import {
   exchangeOf,
   failExchange,
   type GatewayError,
-  warnOnce,
 } from '@postern/contracts'
 import { type Admission, admit } from '../admission.ts'
 import { addressKey, FailureLimit } from '../brute-force/failure-limit.ts'
 import { identityRefused, identityVerified } from '../channels.ts'
 import type { PassportStrategy } from '../passport/scheme-strategy.ts'
 import { problem } from '../problems.ts'
-import {
-  challengesOf,
-  type Refused,
-  type Scheme,
-  type Unavailable,
-  unavailable,
-  type Verdict,
-  type Verified,
-} from '../scheme.ts'
+import { claimantSafely, findSafely, guardSafely, recallSafely, stripSafely, verifySafely } from '../safe-steps.ts'
+import { challengesOf, type Refused, type Scheme, type Verdict, type Verified } from '../scheme.ts'
 import { type AuthenticateOptions, type ResolvedAuthenticate, resolveOptions } from './options.ts'
 
 type Next = (error?: unknown) => void
@@ -83,7 +74,12 @@ class Authentication {
   }
 
   run(exchange: Exchange, next: Next): void {
-    for (const scheme of this.#guarding) scheme.guard!(exchange.request, exchange)
+    for (const scheme of this.#guarding) {
+      const fault = guardSafely(scheme, exchange)
+      if (fault === undefined) continue
+      this.#decide(fault, this.#schemes.indexOf(scheme), undefined, exchange, next)
+      return
+    }
     this.#ask(0, exchange, next)
   }
 
@@ -97,7 +93,7 @@ class Authentication {
         this.#decide(found, i, undefined, exchange, next)
         return
       }
-      const known = recallSafely(scheme, found, exchange)
+      const known = this.#holdsUp(scheme, found, exchange) ? undefined : recallSafely(scheme, found, exchange.request)
       if (known === undefined) this.#verify(found, i, exchange, next)
       else this.#admit(known, i, true, exchange, next)
       return
@@ -107,14 +103,14 @@ class Authentication {
 
   #verify(credentials: string, i: number, exchange: Exchange, next: Next): void {
     const scheme = this.#schemes[i]!
-    const claimant = scheme.claimant?.(credentials)
+    const claimant = scheme.claimant === undefined ? undefined : claimantSafely(scheme, credentials)
     const waitMs = this.#waitMs(scheme, claimant, exchange)
     if (waitMs > 0) {
       const headers = retryAfter(waitMs)
       this.#refuse(problem('too_many_failures', { headers }), 'too-many-failures', scheme, exchange, next)
       return
     }
-    const verdict = verifySafely(scheme, credentials, exchange)
+    const verdict = verifySafely(scheme, credentials, exchange.request)
     if (verdict instanceof Promise) {
       // An exchange that nobody watches does not notice that its client has left.
       exchange.observe(NOBODY)
@@ -143,8 +139,8 @@ class Authentication {
   }
 
   #admit(verified: Verified, i: number, remembered: boolean, exchange: Exchange, next: Next): void {
+    if (this.#options.dropsCredentials && !this.#strip(exchange, next)) return
     admit(exchange, this.#admissions[i]!, verified)
-    if (this.#options.dropsCredentials) this.#strip(exchange)
     if (identityVerified.hasSubscribers) {
       identityVerified.publish({ exchange, identity: verified.identity, remembered })
     }
@@ -153,8 +149,8 @@ class Authentication {
 
   #findNothing(exchange: Exchange, next: Next): void {
     if (this.#options.optional) {
+      if (this.#options.dropsCredentials && !this.#strip(exchange, next)) return
       admit(exchange, this.#anonymous, undefined)
-      if (this.#options.dropsCredentials) this.#strip(exchange)
       next()
       return
     }
@@ -162,9 +158,18 @@ class Authentication {
     this.#refuse(problem('authentication_required', { headers }), 'none', undefined, exchange, next)
   }
 
-  /** What belongs to a scheme that was not asked is no business of the upstream's either. */
-  #strip(exchange: Exchange): void {
-    for (const scheme of this.#schemes) scheme.strip(exchange.request, exchange)
+  /**
+   * What belongs to a scheme that was not asked is no business of the upstream's either. False when one of them threw: the
+   * request is refused then, since its credentials may still be in it.
+   */
+  #strip(exchange: Exchange, next: Next): boolean {
+    for (let i = 0; i < this.#schemes.length; i++) {
+      const fault = stripSafely(this.#schemes[i]!, exchange)
+      if (fault === undefined) continue
+      this.#decide(fault, i, undefined, exchange, next)
+      return false
+    }
+    return true
   }
 
   #refuse(error: GatewayError, reason: string, scheme: Scheme | undefined, exchange: Exchange, next: Next): void {
@@ -172,6 +177,15 @@ class Authentication {
       identityRefused.publish({ exchange, scheme: scheme?.name, reason, status: error.status })
     }
     failExchange(exchange.request, exchange.response, error, this.#options.errors, next)
+  }
+
+  /**
+   * A password that is remembered can be guessed like any other: who has to wait must not learn that it is right by being
+   * let in. Tokens and keys are too long to be guessed; those that are remembered pass meanwhile.
+   */
+  #holdsUp(scheme: Scheme, credentials: string, exchange: Exchange): boolean {
+    if (scheme.claimant === undefined || this.#limit === undefined || this.#limit.isEmpty) return false
+    return this.#waitMs(scheme, claimantSafely(scheme, credentials), exchange) > 0
   }
 
   /** How long this caller has to wait before credentials are looked at again, in milliseconds. */
@@ -207,38 +221,4 @@ function errorOf(refused: Refused, scheme: Scheme): GatewayError {
 
 function claimantKey(scheme: Scheme, claimant: string): string {
   return `user ${scheme.name} ${claimant}`
-}
-
-// A scheme must not throw; one of the user's own may, and ends its own request with 503 and no other.
-
-function findSafely(scheme: Scheme, exchange: Exchange): ReturnType<Scheme['find']> | Unavailable {
-  try {
-    return scheme.find(exchange.request, exchange)
-  } catch (error) {
-    return threw(scheme, error)
-  }
-}
-
-function recallSafely(scheme: Scheme, credentials: string, exchange: Exchange): Verified | undefined {
-  try {
-    return scheme.recall(credentials, exchange.request)
-  } catch (error) {
-    threw(scheme, error)
-    return undefined
-  }
-}
-
-function verifySafely(scheme: Scheme, credentials: string, exchange: Exchange): ReturnType<Scheme['verify']> {
-  try {
-    const verdict = scheme.verify(credentials, exchange.request)
-    return verdict instanceof Promise ? verdict.catch((error: unknown) => threw(scheme, error)) : verdict
-  } catch (error) {
-    return threw(scheme, error)
-  }
-}
-
-function threw(scheme: Scheme, error: unknown): Unavailable {
-  const message = `the scheme "${scheme.name}" threw, which it never should, and requests got 503: ${inspect(error)}`
-  warnOnce('POSTERN_SCHEME_THREW', message, scheme.name)
-  return unavailable('scheme-threw', 1_000, error)
 }

@@ -21,8 +21,8 @@ export interface AuthenticateOptions {
    */
   readonly credentials?: 'pass' | 'drop'
   /**
-   * How failures slow further tries down, by address and by the user that they name. Credentials that are remembered pass
-   * all the same. `false`: guessing is not slowed down. @default {}
+   * How failures slow further tries down, by address and by the user that they name. Tokens and keys that are remembered
+   * pass all the same; passwords wait. `false`: guessing is not slowed down. @default {}
    */
   readonly failureLimit?: FailureLimitOptions | false
   /** `'next'` hands errors to the app's error handler. @default 'respond' */
@@ -65,6 +65,10 @@ export function resolveOptions(args: readonly (PassportStrategy | AuthenticateOp
       // The same scheme twice would only be asked twice.
       const scheme = schemeOf(strategy)
       if (!schemes.includes(scheme)) schemes.push(scheme)
+      if (!hasChallenge(scheme)) {
+        const cure = `return one line of visible ASCII: 'ApiKey realm="api"'`
+        faults.push({ path: `schemes[${i}]`, message: 'its challenge() is no value of WWW-Authenticate', cure })
+      }
     } else {
       const cure = 'give it jwt({ … }), apiKey({ … }) or another strategy of passport'
       faults.push({ path: `schemes[${i}]`, message: 'not a scheme', received: strategy, cure })
@@ -99,6 +103,17 @@ function isOptions(value: unknown): value is AuthenticateOptions {
 function schemeOf(strategy: PassportStrategy): Scheme {
   const { scheme } = strategy as Partial<SchemeStrategy>
   return isScheme(scheme) ? scheme : new PassportScheme(strategy)
+}
+
+/** What `Scheme.challenge()` returns goes into a header as it is; one that cannot would make a 500 of each 401. */
+function hasChallenge(scheme: Scheme): boolean {
+  try {
+    return [scheme.challenge(), scheme.challenge('invalid_token')].every(
+      (each: unknown) => typeof each === 'string' && /^[\x21-\x7e][\x20-\x7e]*$/.test(each),
+    )
+  } catch {
+    return false
+  }
 }
 
 function isScheme(value: unknown): value is Scheme {

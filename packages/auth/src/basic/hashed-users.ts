@@ -44,7 +44,8 @@ export class HashedUsers {
     const hash = entry?.hash ?? decoy
     if (hash === undefined) return UNKNOWN_USER
     const mark = this.#proven.markOf(credentials, hash.text)
-    if (entry !== undefined && this.#proven.find(mark) === true) return this.#admit(entry, req)
+    const isProven = this.#proven.find(mark) === true
+    if (isProven && entry !== undefined) return this.#admit(entry, req)
     const { epoch } = this.#proven
     const conclude = (fits: boolean | Unavailable): Soon<Verdict> => {
       if (typeof fits !== 'boolean') return fits

@@ -16,6 +16,11 @@ export class UserTable {
     return this.#users.get(username)
   }
 
+  /** A hash of the table, whichever; undefined for an empty one. */
+  get someHash(): PasswordHash | undefined {
+    return this.#hashes[0]
+  }
+
   replace(users: readonly UserEntry[]): void {
     this.#users = new Map(users.map((user) => [user.username, user]))
     this.#hashes = users.map((user) => user.hash)

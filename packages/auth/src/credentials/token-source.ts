@@ -13,7 +13,8 @@ export interface HeaderSource {
 
 /**
  * A query parameter that carries the token. What is in a URL ends up in histories, `Referer` fields and the logs of
- * everyone on the way (RFC 9700 §4.3.2): for clients that can do nothing else.
+ * everyone on the way (RFC 9700 §4.3.2): for clients that can do nothing else. The log of `gateway()` leaves it out; a
+ * `logger()` of your own knows `api_key`, `access_token` and their like, and is told of other names by `redact.query`.
  */
 export interface QuerySource {
   readonly query: string

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Exchange } from '@postern/contracts'
-import type { Refused } from '../scheme.ts'
+import type { Refused, Scheme } from '../scheme.ts'
 import { CookiePlace } from './places/cookie-place.ts'
 import { FunctionPlace } from './places/function-place.ts'
 import { HeaderPlace } from './places/header-place.ts'
@@ -23,13 +23,21 @@ export type {
 /** The places where one scheme looks for its token. All are looked at: a request that fills two is refused. */
 export class TokenSources {
   readonly #places: readonly Place[]
+  /** See {@link Scheme.secretNames}. Cookies and sub-protocols are left out of logs as a whole. */
+  readonly secretNames: NonNullable<Scheme['secretNames']>
 
   /**
    * @param list as {@link tokenSourcesOption} has checked it
    * @param maxBytes longest token that is looked at
+   * @param isParsed true where whoever verifies a token reads each of its characters anyway: then that is not done here for
+   *   each request, which would cost as much as the rest
    */
-  constructor(list: readonly TokenSource[], maxBytes: number) {
-    this.#places = list.map((source) => placeOf(source, maxBytes))
+  constructor(list: readonly TokenSource[], maxBytes: number, isParsed = false) {
+    this.#places = list.map((source) => placeOf(source, maxBytes, isParsed))
+    this.secretNames = Object.freeze({
+      headers: list.flatMap((source) => (typeof source === 'object' && 'header' in source ? [source.header] : [])),
+      query: list.flatMap((source) => (typeof source === 'object' && 'query' in source ? [source.query] : [])),
+    })
   }
 
   /** The token of a request; undefined when it shows none. Never throws. */
@@ -53,10 +61,10 @@ export class TokenSources {
   }
 }
 
-function placeOf(source: TokenSource, maxBytes: number): Place {
-  if (source === 'header') return new HeaderPlace({ header: 'authorization', scheme: 'Bearer' }, maxBytes)
+function placeOf(source: TokenSource, maxBytes: number, isParsed: boolean): Place {
+  if (source === 'header') return new HeaderPlace({ header: 'authorization', scheme: 'Bearer' }, maxBytes, isParsed)
   if (typeof source === 'function') return new FunctionPlace(source, maxBytes)
-  if ('header' in source) return new HeaderPlace(source, maxBytes)
+  if ('header' in source) return new HeaderPlace(source, maxBytes, isParsed)
   if ('query' in source) return new QueryPlace(source, maxBytes)
   if ('cookie' in source) return new CookiePlace(source, maxBytes)
   return new SubprotocolPlace(source, maxBytes)

@@ -8,6 +8,8 @@ export interface ForwardIdentityHandler {
   (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void
   /** Names of all headers that it may set, lower case. */
   readonly reserved: readonly string[]
+  /** Whether it takes the client's own credentials away: see {@link ForwardIdentityOptions.credentials}. */
+  readonly dropsCredentials: boolean
   /** Ends the connections of the token exchange; requests that need one are then refused. Idempotent. */
   close(): void
 }
@@ -29,5 +31,6 @@ export function forwardIdentity(options: ForwardIdentityOptions): ForwardIdentit
     forwarder.forward({ exchange, req, res, next })
   }
 
-  return Object.assign(forwardIdentityHandler, { reserved: resolved.reserved, close: () => forwarder.close() })
+  const { reserved, dropsCredentials } = resolved
+  return Object.assign(forwardIdentityHandler, { reserved, dropsCredentials, close: () => forwarder.close() })
 }

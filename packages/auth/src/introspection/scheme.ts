@@ -110,6 +110,10 @@ export class IntrospectionScheme implements Scheme {
     return bearerChallenge('Bearer', this.#options.realm, error, scope)
   }
 
+  get secretNames(): TokenSources['secretNames'] {
+    return this.#sources.secretNames
+  }
+
   strip(req: IncomingMessage, exchange: Exchange): void {
     this.#sources.strip(req, exchange)
   }

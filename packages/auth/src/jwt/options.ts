@@ -115,7 +115,7 @@ export interface RevocationOptions {
   readonly cacheMs?: number
   /** Longest wait, in milliseconds, 1 to 60,000. @default 1_000 */
   readonly timeoutMs?: number
-  /** `'refuse'`: 503 while it cannot be told. `'allow'`: tokens that are good otherwise pass, the revoked ones among them. @default 'refuse' */
+  /** `'refuse'`: 503 while it cannot be told. `'allow'`: tokens that are good otherwise pass, also those that were revoked since. @default 'refuse' */
   readonly onFailure?: 'refuse' | 'allow'
 }
 
@@ -276,7 +276,8 @@ function isSecret(value: unknown): value is Secret {
 }
 
 function at(path: string, key: string): string {
-  return path === '' ? key : `${path}.${key}`
+  if (path === '' || key === '') return path + key
+  return `${path}.${key}`
 }
 
 function issuerOf(given: unknown, path: string, clock: Clock, faults: ConfigFault[]): JwtIssuer | undefined {

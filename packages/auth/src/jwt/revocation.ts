@@ -15,7 +15,8 @@ export interface ResolvedRevocation {
 
 /** How a token stands, and for how long that need not be asked again. */
 export interface Standing {
-  readonly state: 'good' | 'revoked' | 'unknown'
+  /** `assumed`: nobody can tell, and the options say that it is good then. */
+  readonly state: 'good' | 'revoked' | 'unknown' | 'assumed'
   readonly forMs: number
 }
 
@@ -31,7 +32,7 @@ export function askRevocation(
   const standingOf = (answer: Answer<boolean>): Standing => {
     if (!answer.failed) return { state: answer.value ? 'revoked' : 'good', forMs: cacheMs }
     if (onFailure === 'refuse') return { state: 'unknown', forMs: 0 }
-    return { state: 'good', forMs: Math.min(cacheMs, AFTER_FAILURE_MS) }
+    return { state: 'assumed', forMs: Math.min(cacheMs, AFTER_FAILURE_MS) }
   }
   const answer = timedCall({ provider: 'revocation', timeoutMs, call: () => check(identity, req), read: readBoolean })
   return isNow(answer) ? standingOf(answer) : answer.then(standingOf)

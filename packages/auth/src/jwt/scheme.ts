@@ -51,7 +51,7 @@ export class JwtScheme implements Scheme {
   constructor(options: ResolvedJwtOptions) {
     this.name = options.name
     this.#options = options
-    this.#sources = new TokenSources(options.from, options.maxTokenBytes)
+    this.#sources = new TokenSources(options.from, options.maxTokenBytes, true)
     this.#tokens = new VerifiedTokens(options.rememberBytes)
     this.#clock = options.clock
   }
@@ -83,21 +83,27 @@ export class JwtScheme implements Scheme {
   }
 
   verify(token: string, req: IncomingMessage): Soon<Verdict> {
-    // Known, but to be asked about once more: whether it is revoked, or bound to another certificate.
-    const entry = this.#tokens.get(token, this.#clock.wallNow())
-    if (entry !== undefined) return this.#confirm(entry, req)
+    const known = this.#recheck(token, req)
+    if (known !== undefined) return known
     const parsed = parseToken(token, this.#options.maxTokenBytes)
     if (typeof parsed === 'string') return refused(parsed)
     const issuer = this.#issuerOf(parsed)
     if (issuer === undefined) return UNKNOWN_ISSUER
     if (!issuer.algorithms.has(parsed.alg)) return WRONG_ALGORITHM
     const keys = issuer.keys.keysFor(parsed.kid, parsed.alg)
-    if (keys instanceof Promise) return keys.then((later) => this.#verifyWith(later, parsed, issuer, token, req))
+    if (keys instanceof Promise) {
+      // Of all who wait for the keys with the same token, the first one verifies it for the others.
+      return keys.then((later) => this.#recheck(token, req) ?? this.#verifyWith(later, parsed, issuer, token, req))
+    }
     return this.#verifyWith(keys, parsed, issuer, token, req)
   }
 
   challenge(error?: ChallengeError, scope?: string): string {
     return bearerChallenge('Bearer', this.#options.realm, error, scope)
+  }
+
+  get secretNames(): TokenSources['secretNames'] {
+    return this.#sources.secretNames
   }
 
   strip(req: IncomingMessage, exchange: Exchange): void {
@@ -142,7 +148,13 @@ export class JwtScheme implements Scheme {
     const admitted = withUser(identity, this.#options.user, req, USER_TIMEOUT_MS)
     const finish = (verdict: Awaited<typeof admitted>): Soon<Verdict> =>
       verdict.outcome === 'verified' ? this.#remember(token, verdict, issuer, key, req) : verdict
-    return isNow(admitted) ? finish(admitted) : admitted.then(finish)
+    return isNow(admitted) ? finish(admitted) : admitted.then((later) => this.#recheck(token, req) ?? finish(later))
+  }
+
+  /** A token that is known, but has to be asked about once more: whether it is revoked, or bound to another certificate. */
+  #recheck(token: string, req: IncomingMessage): Soon<Verdict> | undefined {
+    const entry = this.#tokens.get(token, this.#clock.wallNow())
+    return entry === undefined ? undefined : this.#confirm(entry, req)
   }
 
   #remember(
@@ -187,7 +199,8 @@ export class JwtScheme implements Scheme {
 
   #note({ state, forMs }: Standing, entry: VerifiedToken): Verdict {
     if (state === 'unknown') return unavailable('revocation', 1_000)
-    entry.revoked = state === 'revoked'
+    // What is known to be revoked stays so while nobody can tell.
+    if (state !== 'assumed') entry.revoked = state === 'revoked'
     entry.checkedUntilMs = this.#clock.wallNow() + forMs
     return entry.revoked ? REVOKED : entry.verified
   }

@@ -4,32 +4,10 @@ import passport from 'passport'
 import { bearerChallenge, type ChallengeError } from '../challenge.ts'
 import { soleLine } from '../credentials/header-lines.ts'
 import { identityOf, type Refused, refused, type Scheme, unavailable, type Verdict, verified } from '../scheme.ts'
+import { type IdentityParts, type PassportSchemeOptions, resolvePassportSchemeOptions } from './options.ts'
 import type { PassportStrategy } from './scheme-strategy.ts'
 
-/** How a strategy of passport's ecosystem is read. */
-export interface PassportSchemeOptions {
-  /** In `identity.scheme`, events and logs. @default the strategy's own name */
-  readonly name?: string
-  /**
-   * Tells whether a request shows credentials of this strategy. Decides whether a failure of it is the answer, or the next
-   * scheme is asked. @default requests with an Authorization header do
-   */
-  readonly finds?: (req: IncomingMessage) => boolean
-  /**
-   * Who the strategy's user is. @default subject from `id`, `sub`, `username` or `email`, scopes and roles from members of these names
-   */
-  readonly identity?: (user: unknown, info: unknown, req: IncomingMessage) => IdentityParts
-  /** The value of `WWW-Authenticate`, where the strategy fails without one of its own. @default `Bearer realm="api"` */
-  readonly challenge?: string
-}
-
-/** What makes an identity. */
-export interface IdentityParts {
-  readonly subject: string
-  readonly scopes?: readonly string[]
-  readonly roles?: readonly string[]
-  readonly claims?: Readonly<Record<string, unknown>>
-}
+export type { IdentityParts, PassportSchemeOptions } from './options.ts'
 
 type Callback = (error: unknown, user?: unknown, info?: unknown, status?: unknown) => void
 type Authenticate = (
@@ -58,11 +36,12 @@ export class PassportScheme implements Scheme {
         { path: 'scheme', message: 'not a passport strategy', received: strategy, cure },
       ])
     }
+    const { name, finds, identity, challenge } = resolvePassportSchemeOptions(options)
     this.#strategy = strategy
-    this.name = options.name ?? strategy.name ?? 'passport'
-    this.#finds = options.finds ?? hasAuthorization
-    this.#identity = options.identity ?? partsOf
-    this.#challenge = options.challenge ?? bearerChallenge('Bearer', 'api')
+    this.name = name ?? strategy.name ?? 'passport'
+    this.#finds = finds ?? hasAuthorization
+    this.#identity = identity ?? partsOf
+    this.#challenge = challenge ?? bearerChallenge('Bearer', 'api')
   }
 
   /** A strategy does not say what it looks for; so each request is shown to it. */
@@ -83,7 +62,12 @@ export class PassportScheme implements Scheme {
       else resolve(this.#hasCredentials(req) ? FAILED : undefined)
     }
     // Passport writes the actions of a request on the object that it is given: each request needs one of its own.
-    const strategy = Object.create(this.#strategy) as object
+    const strategy = Object.create(this.#strategy) as PassportStrategy
+    // Passport drops what a strategy returns, and with it the rejection of an asynchronous one.
+    strategy.authenticate = (...args) => {
+      const returned = (this.#strategy as PassportStrategy).authenticate.apply(strategy, args)
+      Promise.resolve(returned).catch((error: unknown) => resolve(unavailable('strategy-threw', 1_000, error)))
+    }
     const { response } = exchangeOf(req, undefined as never)
     try {
       // A strategy that answers by itself (a redirect) has answered; then nothing is ever called.
@@ -112,13 +96,15 @@ export class PassportScheme implements Scheme {
   }
 
   #verified(user: unknown, info: unknown, req: IncomingMessage): Verdict {
-    let parts: IdentityParts
+    let identity: Identity | undefined
     try {
-      parts = this.#identity(user, info, req)
+      const parts = this.#identity(user, info, req) as IdentityParts | undefined
+      const subject: unknown = parts?.subject
+      if (typeof subject === 'string' && subject !== '') identity = identityOf(this.name, subject, parts)
     } catch (error) {
       return unavailable('identity-threw', 1_000, error)
     }
-    if (typeof parts.subject !== 'string' || parts.subject === '') {
+    if (identity === undefined) {
       warnOnce(
         'POSTERN_NO_SUBJECT',
         `the user of the passport strategy "${this.name}" has no id, sub, username or email, and was refused; say who it is: passportScheme(strategy, { identity: (user) => ({ subject: … }) })`,
@@ -126,7 +112,6 @@ export class PassportScheme implements Scheme {
       )
       return NO_SUBJECT
     }
-    const identity: Identity = identityOf(this.name, parts.subject, parts)
     ;(req as { authInfo?: unknown }).authInfo = info ?? {}
     return verified(identity, user)
   }

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import { exchangeOf } from '@postern/contracts'
+import { type Exchange, exchangeOf } from '@postern/contracts'
 import passport from 'passport'
-import { type Scheme, type Soon, unavailable, type Verdict } from '../scheme.ts'
+import { findSafely, guardSafely, recallSafely, verifySafely } from '../safe-steps.ts'
+import type { Scheme, Soon, Verdict } from '../scheme.ts'
 
 /** What `authenticate()` takes: a passport strategy. Those of this package also carry their {@link Scheme}. */
 export interface PassportStrategy {
@@ -79,22 +80,11 @@ class AuthenticationUnavailable extends Error {
   readonly expose = false
 }
 
-/** All three steps of a scheme, for one request. Never throws, never rejects. */
-function examine(
-  scheme: Scheme,
-  req: IncomingMessage,
-  exchange: Parameters<Scheme['find']>[1],
-): Soon<Verdict | undefined> {
-  try {
-    const found = scheme.find(req, exchange)
-    if (typeof found !== 'string') return found
-    const verdict = scheme.recall(found, req) ?? scheme.verify(found, req)
-    return verdict instanceof Promise ? verdict.catch(threw) : verdict
-  } catch (error) {
-    return threw(error)
-  }
-}
-
-function threw(error: unknown): Verdict {
-  return unavailable('scheme-threw', 1_000, error)
+/** All steps of a scheme, for one request. Never throws, never rejects. */
+function examine(scheme: Scheme, req: IncomingMessage, exchange: Exchange): Soon<Verdict | undefined> {
+  const fault = scheme.guard === undefined ? undefined : guardSafely(scheme, exchange)
+  if (fault !== undefined) return fault
+  const found = findSafely(scheme, exchange)
+  if (typeof found !== 'string') return found
+  return recallSafely(scheme, found, req) ?? verifySafely(scheme, found, req)
 }

@@ -14,13 +14,16 @@ export class HeaderPlace implements Place {
   readonly #scheme: string | undefined
   readonly #lowerScheme: string
   readonly #maxBytes: number
+  readonly #isParsed: boolean
   readonly #removal: HeaderEdit
 
-  constructor(source: HeaderSource, maxBytes: number) {
+  /** @param isParsed see `TokenSources` */
+  constructor(source: HeaderSource, maxBytes: number, isParsed: boolean) {
     this.#name = source.header.toLowerCase()
     this.#scheme = source.scheme
     this.#lowerScheme = source.scheme?.toLowerCase() ?? ''
     this.#maxBytes = maxBytes
+    this.#isParsed = isParsed
     this.#removal = Object.freeze({ op: 'remove', name: this.#name })
   }
 
@@ -44,7 +47,8 @@ export class HeaderPlace implements Place {
     if (value.length - length - 1 > this.#maxBytes) return TOO_LONG
     if (value.charCodeAt(length) !== 0x20) return MALFORMED
     const token = value.slice(length + 1)
-    return TOKEN68.test(token) ? token : MALFORMED
+    const isWhole = this.#isParsed ? token !== '' && !token.includes(' ') : TOKEN68.test(token)
+    return isWhole ? token : MALFORMED
   }
 }
 

@@ -1,0 +1,63 @@
+import type { IncomingMessage } from 'node:http'
+import { ConfigError, faultsOf } from '@postern/contracts'
+import * as v from 'valibot'
+import { functionOption } from '../option-parts.ts'
+
+/** How a strategy of passport's ecosystem is read. */
+export interface PassportSchemeOptions {
+  /** In `identity.scheme`, events and logs. @default the strategy's own name */
+  readonly name?: string
+  /**
+   * Tells whether a request shows credentials of this strategy. Decides whether a failure of it is the answer, or the next
+   * scheme is asked. @default requests with an Authorization header do
+   */
+  readonly finds?: (req: IncomingMessage) => boolean
+  /**
+   * Who the strategy's user is. @default subject from `id`, `sub`, `username` or `email`, scopes and roles from members of these names
+   */
+  readonly identity?: (user: unknown, info: unknown, req: IncomingMessage) => IdentityParts
+  /**
+   * The value of `WWW-Authenticate`. What the strategy itself says when it fails is for the operator: it may tell why.
+   * @default `Bearer realm="api"`
+   */
+  readonly challenge?: string
+}
+
+/** What makes an identity. */
+export interface IdentityParts {
+  readonly subject: string
+  readonly scopes?: readonly string[]
+  readonly roles?: readonly string[]
+  readonly claims?: Readonly<Record<string, unknown>>
+}
+
+const NAME = 'not a name of 1 to 128 characters'
+
+const schema = v.strictObject(
+  {
+    name: v.optional(v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME))),
+    finds: v.optional(functionOption<NonNullable<PassportSchemeOptions['finds']>>()),
+    identity: v.optional(functionOption<NonNullable<PassportSchemeOptions['identity']>>()),
+    challenge: v.optional(
+      v.pipe(
+        v.string('not a text'),
+        v.regex(/^[\x21-\x7e][\x20-\x7e]{0,1023}$/, 'not 1 to 1,024 visible ASCII characters'),
+      ),
+    ),
+  },
+  'not an object of options',
+)
+
+/**
+ * Checks the options.
+ *
+ * @throws ConfigError with all faults
+ */
+export function resolvePassportSchemeOptions(input: PassportSchemeOptions): v.InferOutput<typeof schema> {
+  const result = v.safeParse(schema, input)
+  if (result.success) return Object.freeze(result.output)
+  throw new ConfigError(
+    'passportScheme()',
+    faultsOf(result.issues, () => Object.keys(schema.entries)),
+  )
+}
