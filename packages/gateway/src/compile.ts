@@ -46,10 +46,9 @@ export function compile(config: GatewayConfig): Generation {
       ? undefined
       : gather(faults, 'shedding', () => loadShedder({ ...config.shedding, ...errorsOf(config) }))
   const cache = compileCache(config, faults)
-  const built = gather(faults, '', () =>
-    compileRouter(config, { upstreams, shedder, cache, guards, strip: guards.strip() }, faults),
-  )
-  const log = config.logger === false ? undefined : gather(faults, 'logger', () => logger(loggerOptions(config.logger)))
+  const built = gather(faults, '', () => compileRouter(config, { upstreams, shedder, cache, guards }, faults))
+  const log =
+    config.logger === false ? undefined : gather(faults, 'logger', () => logger(loggerOptions(config.logger, guards)))
   if (faults.length > 0 || built === undefined) {
     void log?.close()
     shedder?.close()
@@ -72,8 +71,21 @@ function errorsOf({ errors }: GatewayConfig): { readonly errors?: ErrorMode } {
   return errors === undefined ? {} : { errors }
 }
 
-function loggerOptions(given: GatewayConfig['logger']): LoggerOptions {
-  return given === undefined || typeof given === 'boolean' ? {} : given
+/** Credentials stay out of the log wherever they stand: a name that nobody else would take for a secret's is known here. */
+function loggerOptions(given: GatewayConfig['logger'], guards: Guards): LoggerOptions {
+  const options = given === undefined || typeof given === 'boolean' ? {} : given
+  // What is wrong is left as it is, for the logger to tell.
+  if (!isObject(options)) return options
+  const { redact = {} } = options
+  if (!isObject(redact)) return options
+  const { headers = [], query = [] } = redact
+  if (!Array.isArray(headers) || !Array.isArray(query)) return options
+  const secret = guards.secretNames()
+  if (secret.headers.length + secret.query.length === 0) return options
+  return {
+    ...options,
+    redact: { ...redact, headers: [...headers, ...secret.headers], query: [...query, ...secret.query] },
+  }
 }
 
 function checkKeys(config: GatewayConfig, faults: ConfigFault[]): void {
@@ -110,8 +122,6 @@ interface RouteParts {
   readonly shedder: LoadShedderHandler | undefined
   readonly cache: CacheHandler | undefined
   readonly guards: Guards
-  /** Takes identity headers from what clients send. */
-  readonly strip: RouteHandler | undefined
 }
 
 function compileRouter(config: GatewayConfig, parts: RouteParts, faults: ConfigFault[]): RouterHandler | undefined {
@@ -137,10 +147,16 @@ function compileRouter(config: GatewayConfig, parts: RouteParts, faults: ConfigF
     // An upstream with faults of its own: the route is still checked for its own.
     return upstream === undefined ? [unreachable] : cachedChain(route, row.upstream, upstream, cache, faults)
   }
+  // All of them first: what one route asks for is kept from the upstreams of the others.
+  const guarded = config.routes.map((row, i) => parts.guards.of(row, `routes[${i}]`))
   const routes = config.routes.map((row, i) => {
     const path = `routes[${i}]`
     checkRouteCache(row, path, faults)
-    return withFront(routeOf(row, path, resolve), frontOf(row, path, config, parts, faults))
+    return withFront(routeOf(row, path, resolve), [
+      ...frontOf(row, path, config, parts, faults),
+      parts.guards.shield(row, guarded[i]!),
+      ...guarded[i]!.handlers,
+    ])
   })
   return router(routes, {
     ...(config.paths === undefined ? null : { paths: config.paths }),
@@ -149,14 +165,14 @@ function compileRouter(config: GatewayConfig, parts: RouteParts, faults: ConfigF
 }
 
 /**
- * What comes before whatever a route does: its class under load, what answers when the gateway would fail, and who may
- * call it.
+ * What comes before whatever a route does, and before it is asked who is calling: its class under load, and what answers
+ * when the gateway would fail.
  */
 function frontOf(
   row: RouteConfig,
   path: string,
   config: GatewayConfig,
-  { shedder, guards, strip }: RouteParts,
+  { shedder }: RouteParts,
   faults: ConfigFault[],
 ): readonly RouteHandler[] {
   if (!isObject(row)) return []
@@ -177,7 +193,7 @@ function frontOf(
   else if (fallback !== undefined) {
     faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
   }
-  return [...front, ...(strip === undefined ? [] : [strip]), ...guards.of(row, path)]
+  return front
 }
 
 type Resolve = (
@@ -187,7 +203,8 @@ type Resolve = (
 ) => readonly RouteHandler[] | undefined
 
 /** Redirects and fixed answers are guarded like everything else; the route's own `before` comes behind. */
-function withFront(route: Route, front: readonly RouteHandler[]): Route {
+function withFront(route: Route, stages: readonly (RouteHandler | undefined)[]): Route {
+  const front = stages.filter((stage) => stage !== undefined)
   if (!isObject(route) || front.length === 0) return route
   const own = [route.before ?? []].flat()
   // What is no list of handlers is left alone, for the router to tell by its own path.

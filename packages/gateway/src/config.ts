@@ -10,11 +10,16 @@ import type { HardenOptions, ProxyOptions, RetryOptions } from '@postern/proxy'
 import type { Branch, Route } from '@postern/router'
 
 /** Who may call, and what. */
-export interface AuthConfig extends Omit<AuthenticateOptions, 'errors' | 'clock'> {
+export interface AuthConfig extends Omit<AuthenticateOptions, 'errors' | 'clock' | 'optional'> {
   /** By what callers say who they are; the first that finds its credentials decides. Closed with the gateway. */
   readonly schemes: PassportStrategy | readonly PassportStrategy[]
   /** What every route asks for that has no rule of its own. @default none: such a route is a fault of the configuration */
   readonly rule?: Rule
+  /**
+   * On routes without a rule, callers who show no credentials pass without an identity; in place of `rule`, not beside it.
+   * A route that its rule was forgotten for is then open. @default false
+   */
+  readonly optional?: boolean
 }
 
 /** Who may call one route; what it leaves out is the gateway's. */
@@ -23,7 +28,10 @@ export interface RouteAuthConfig {
   readonly schemes?: PassportStrategy | readonly PassportStrategy[]
   /** In place of the gateway's: it does not add to it. */
   readonly rule?: Rule
-  /** Callers who show no credentials pass without an identity, unless a rule asks for one. @default the gateway's */
+  /**
+   * Callers who show no credentials pass without an identity, those who show wrong ones never do. The gateway's rule does not
+   * hold here then, since every rule asks for an identity. @default the gateway's
+   */
   readonly optional?: boolean
 }
 

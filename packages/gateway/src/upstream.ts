@@ -87,7 +87,7 @@ export function compileUpstream(
       : gather(faults, `${path}.bulkhead`, () =>
           bulkhead({ ...(typeof places === 'number' ? { maxInFlight: places } : places), name, errors }),
         )
-  const teller = guards.forward(identity, `${path}.identity`)
+  const teller = guards.forward(identity, name)
   if (fallback !== undefined && typeof fallback !== 'function') {
     faults.push({ path: `${path}.fallback`, message: 'expected a handler (req, res, next)', received: fallback })
   }

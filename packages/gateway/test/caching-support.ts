@@ -32,15 +32,17 @@ export function counting(cacheControl = 'max-age=60', headers: Readonly<Record<s
   }
 }
 
-/** A gateway in an Express app on a free port. @param before mounts what sees requests first */
+/** A gateway in an Express app on a free port. @param before mounts what sees requests first @param behind what sees them last */
 export async function start<Upstream extends string>(
   config: GatewayConfig<Upstream>,
   before?: (app: express.Express) => void,
+  behind?: (app: express.Express) => void,
 ) {
   const gw = gateway({ logger: false, shutdown: { graceMs: 2_000 }, ...config } as GatewayConfig<Upstream>)
   const app = express()
   before?.(app)
   app.use(gw)
+  behind?.(app)
   const server = createServer(app)
   gw.attach(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
