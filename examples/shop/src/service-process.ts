@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 export interface ServiceSpec {
   /** The service's folder under `services/`. */
-  readonly service: 'products' | 'inventory' | 'payments'
+  readonly service: 'accounts' | 'products' | 'inventory' | 'payments'
   /** Tells instances apart: `products-1`. */
   readonly instance: string
   /** Path of the SQLite file of the service, which its instances share; made when there is none. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { generateApiKey } from '@postern/auth'
 
 /** How long the shop waits before it starts a service again that ended by itself, in milliseconds. */
 const RESTART_MS = 5_000
@@ -24,13 +25,27 @@ export function restartMsFrom(text: string | undefined): number | undefined {
 }
 
 /**
- * The key that staff show to change prices.
+ * An API key: that of the staff, or of a partner.
  *
+ * @param name of the environment variable that the text is of: `STAFF_KEY`
  * @returns the one that was given; else a new one, so that there is none that everybody knows
- * @throws RangeError when the text cannot be a bearer token, or is easy to guess
+ * @throws RangeError when the text cannot stand in a header, or is easy to guess
  */
-export function staffKeyFrom(text: string | undefined): string {
-  if (text === undefined || text === '') return randomBytes(12).toString('hex')
+export function keyFrom(text: string | undefined, name: string): string {
+  return secretFrom(text, name) ?? generateApiKey({ prefix: 'shop_' }).key
+}
+
+/**
+ * The password of the customers in a new database. See {@link keyFrom}.
+ *
+ * @throws RangeError
+ */
+export function passwordFrom(text: string | undefined): string {
+  return secretFrom(text, 'CUSTOMER_PASSWORD') ?? randomBytes(12).toString('hex')
+}
+
+function secretFrom(text: string | undefined, name: string): string | undefined {
+  if (text === undefined || text === '') return undefined
   if (/^[A-Za-z0-9._~+/-]{12,128}$/.test(text)) return text
-  throw new RangeError('STAFF_KEY must be 12 to 128 characters out of A-Z a-z 0-9 . _ ~ + / -')
+  throw new RangeError(`${name} must be 12 to 128 characters out of A-Z a-z 0-9 . _ ~ + / -`)
 }

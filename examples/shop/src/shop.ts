@@ -1,11 +1,17 @@
+import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ShopTargets } from './gateway.ts'
+import type { KeyServer } from './key-server.ts'
 import { type ServiceProcess, type ServiceSpec, startService } from './service-process.ts'
 
 export interface ShopOptions {
+  /** How services know the gateway's tokens. */
+  readonly keyServer: Pick<KeyServer, 'issuer' | 'jwksUri'>
+  /** The password of all customers in the new database. */
+  readonly customerPassword: string
   /**
    * After how many milliseconds a service that ended by itself is started again, on its old port and with its old data.
    * @default never
@@ -35,17 +41,20 @@ export interface Shop {
 const STOP_MS = 3_000
 
 /**
- * Starts two instances of products, the inventory and payments, each service with a new SQLite file.
+ * Starts accounts, two instances of products, the inventory and payments, each service with a new SQLite file.
  *
  * @throws when a service does not start; those that did are ended again
  */
-export async function startShop(options: ShopOptions = {}): Promise<Shop> {
+export async function startShop(options: ShopOptions): Promise<Shop> {
+  /** Between payments and the inventory. */
+  const inventoryKey = randomBytes(24).toString('hex')
   const folder = await mkdtemp(join(tmpdir(), 'postern-shop-'))
   const services: ServiceProcess[] = []
   const kills = new Set<() => void>()
   const timers = new Set<NodeJS.Timeout>()
   const starting = new Set<Promise<unknown>>()
   let isClosing = false
+  const { issuer, jwksUri } = options.keyServer
 
   // Also when the process is ended at once: no service and no file stays behind.
   function clearAway(): void {
@@ -57,7 +66,8 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   async function start(spec: InstanceSpec): Promise<ServiceProcess> {
     let kill = (): void => {}
     const database = join(folder, `${spec.service}.sqlite`)
-    const started = startService({ ...spec, database }, (given) => {
+    const env = { GATEWAY_ISSUER: issuer, GATEWAY_JWKS: jwksUri, ...spec.env }
+    const started = startService({ ...spec, database, env }, (given) => {
       kill = given
       kills.add(given)
     })
@@ -110,12 +120,17 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   }
 
   const results = await Promise.allSettled([
+    start({ service: 'accounts', instance: 'accounts', env: { CUSTOMER_PASSWORD: options.customerPassword } }),
     // One after the other: the first makes the file that both share.
     start({ service: 'products', instance: 'products-1' }).then(() =>
       start({ service: 'products', instance: 'products-2' }),
     ),
-    start({ service: 'inventory', instance: 'inventory' }).then(({ url }) =>
-      start({ service: 'payments', instance: 'payments', env: { INVENTORY_URL: url } }),
+    start({ service: 'inventory', instance: 'inventory', env: { INVENTORY_KEY: inventoryKey } }).then(({ url }) =>
+      start({
+        service: 'payments',
+        instance: 'payments',
+        env: { INVENTORY_URL: url, INVENTORY_KEY: inventoryKey },
+      }),
     ),
   ])
   const failed = results.find((result) => result.status === 'rejected')
@@ -128,6 +143,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
   return {
     services,
     targets: {
+      accounts: targetsOf(services, 'accounts'),
       products: targetsOf(services, 'products'),
       inventory: targetsOf(services, 'inventory'),
       payments: targetsOf(services, 'payments'),
@@ -144,7 +160,7 @@ export async function startShop(options: ShopOptions = {}): Promise<Shop> {
 
 type InstanceSpec = Omit<ServiceSpec, 'database'>
 
-const ORDER = ['products-1', 'products-2', 'inventory', 'payments']
+const ORDER = ['accounts', 'products-1', 'products-2', 'inventory', 'payments']
 
 function targetsOf(services: readonly ServiceProcess[], name: ServiceSpec['service']): ShopTargets['products'] {
   return services.filter(({ service }) => service === name).map(({ instance, url }) => ({ id: instance, url }))

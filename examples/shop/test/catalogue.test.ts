@@ -1,6 +1,6 @@
 import { eventually, type Reply, request } from '@postern/test-kit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type OpenShop, openShop } from './open-shop.ts'
+import { KEYS, type OpenShop, openShop } from './open-shop.ts'
 
 interface Product {
   readonly sku: string
@@ -91,14 +91,26 @@ describe('the catalogue behind a cache', () => {
 
   test('has its prices changed by staff alone', async () => {
     const before = await shop.get('/products/bowl-oak')
-    for (const key of ['', 'key-of-the-stuff', 'key-of-the-staff-and-more']) {
-      const refused = await shop.setPrice('bowl-oak', 1, key)
-      expect([refused.status, refused.headers['www-authenticate']]).toEqual([401, 'Bearer realm="staff"'])
+    const others: [Record<string, string>, number][] = [
+      [{}, 401],
+      [{ 'x-api-key': 'key-of-the-stuff' }, 401],
+      [{ 'x-api-key': `${KEYS.staff}-and-more` }, 401],
+      [{ 'x-api-key': KEYS.reseller }, 403],
+      [shop.ada, 403],
+    ]
+    for (const [who, status] of others) {
+      const refused = await shop.setPrice('bowl-oak', 1, who)
+      expect([refused.status, refused.headers['www-authenticate']]).toEqual([status, expect.stringContaining('realm=')])
       // No service has seen it.
       expect(refused.headers['x-instance']).toBeUndefined()
     }
     const after = await shop.get('/products/bowl-oak')
     expect([told(after), after.text]).toEqual([expect.stringContaining('hit'), before.text])
+
+    // Staff are people as well, who sign in like a customer.
+    const sam = shop.bearer(await shop.signIn('sam@example.com'))
+    expect((await shop.setPrice('bowl-oak', 3_333, sam)).status).toBe(200)
+    expect(priceOn(await shop.get('/products/bowl-oak'), 'bowl-oak')).toBe(3_333)
   })
 
   test('stays in the cache when the service refuses a price', async () => {

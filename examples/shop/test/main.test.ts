@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { eventually, request } from '@postern/test-kit'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CARDS } from '../src/services/payments/bank.ts'
@@ -60,20 +61,11 @@ describe('main.ts', () => {
   test('prints where everything is, serves, logs, tells of an instance that is killed and comes back, drains at SIGINT and leaves nothing behind', async () => {
     const shop = await start(0, undefined, { RESTART_MS: '200' })
     try {
-      expect(Object.keys(shop.pids)).toEqual(['products-1', 'products-2', 'inventory', 'payments'])
+      expect(Object.keys(shop.pids)).toEqual(['accounts', 'products-1', 'products-2', 'inventory', 'payments'])
       expect(await readdir(temporary)).toHaveLength(1)
       const reply = await request(`${shop.url}/products/mug-blue`)
       expect(reply.status).toBe(200)
       await eventually(() => shop.printed().includes('"route":"'))
-      const curl = /curl -X PUT (\S+) -H '(Authorization): (Bearer \w+)' -H '(Content-Type): (\S+)' -d '(.*)'$/m.exec(
-        shop.printed(),
-      )!
-      const changed = await request(curl[1]!, {
-        method: 'PUT',
-        headers: { [curl[2]!]: curl[3], [curl[4]!]: curl[5] },
-        body: curl[6]!,
-      })
-      expect([changed.status, changed.json()]).toMatchObject([200, { sku: 'mug-blue', priceCents: 990 }])
       const line = JSON.parse(/^\{.*"route".*$/m.exec(shop.printed())![0]) as object
       expect(line).toMatchObject({ path: '/products/mug-blue', status: 200, id: reply.headers['x-request-id'] })
 
@@ -105,8 +97,57 @@ describe('main.ts', () => {
     }
   })
 
+  test('prints lines to paste that do what it says', async () => {
+    const shop = await start(0, undefined, { RESTART_MS: 'off' })
+    try {
+      const lines = [...shop.printed().matchAll(/^ {2}((?:curl |[A-Z_]+=).*)$/gm)].map((match) => match[1]!)
+      // Marks between them tell where an answer ends.
+      const { stdout } = await promisify(execFile)('sh', [
+        '-c',
+        lines.join('\necho; echo ===\n').replaceAll('curl ', 'curl -s '),
+      ])
+      const answers = stdout.split('\n===\n')
+      const statuses = lines.map((line, i) => [line.split(' ')[0], /^HTTP\/1.1 (\d+)/.exec(answers[i]!)?.[1]])
+      expect(statuses).toEqual([
+        ['curl', undefined],
+        ['curl', '200'],
+        [expect.stringMatching(/^TOKEN=/), undefined],
+        ['curl', '201'],
+        ['curl', '401'],
+        [expect.stringMatching(/^RESELLER_KEY=shop_/), undefined],
+        [expect.stringMatching(/^FINTECH_KEY=shop_/), undefined],
+        ['curl', undefined],
+        ['curl', undefined],
+        ['curl', '403'],
+        [expect.stringMatching(/^STAFF_KEY=shop_/), undefined],
+        ['curl', '200'],
+        ['curl', undefined],
+        ['curl', '200'],
+      ])
+      expect(JSON.parse(answers[0]!)).toMatchObject({ total: 4 })
+      expect(JSON.parse(answers[7]!)).toMatchObject({ items: expect.any(Array) })
+      expect(JSON.parse(answers[8]!)).toMatchObject({ sku: 'mug-blue', quantity: 2 })
+      expect(JSON.parse(answers[12]!)).toMatchObject({ sku: 'mug-blue', priceCents: 990 })
+      expect(answers[13]).toContain('"priceCents":990')
+      expect(shop.errors()).toBe('')
+      // Who came is in the log, and by what is not.
+      expect(shop.printed()).toContain('"subject":"partner-mugs-and-more"')
+      const logged = shop.printed().slice(shop.printed().indexOf('one line a request'))
+      expect(logged).not.toContain('eyJ')
+      for (const secret of [
+        ...shop.printed().matchAll(/shop_\w{43}/g),
+        /"password":"(\w+)"/.exec(shop.printed())![1]!,
+      ]) {
+        expect(logged).not.toContain(String(secret))
+      }
+    } finally {
+      shop.child.kill('SIGINT')
+      await shop.closed
+    }
+  })
+
   test('leaves nothing behind either when it is stopped while it starts', async () => {
-    const shop = await start(0, 'starting products')
+    const shop = await start(0, 'starting accounts')
     await eventually(async () => expect(await readdir(temporary)).toHaveLength(1))
     shop.child.kill('SIGINT')
     expect(await shop.closed).toEqual([130, null])
@@ -118,20 +159,22 @@ describe('main.ts', () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
-    const shop = await start(port, undefined, { RESTART_MS: 'off' })
+    const settings = { RESTART_MS: 'off', FINTECH_KEY: 'key-of-the-fintech' }
+    const shop = await start(port, undefined, settings)
     try {
       expect(shop.printed()).toContain(`port ${port} is taken`)
       expect(shop.url).not.toBe(`http://127.0.0.1:${port}`)
 
       expect(shop.printed()).toContain('Nobody starts it again.')
 
+      const headers = { 'x-api-key': settings.FINTECH_KEY }
       const slow = request(`${shop.url}/payments`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'idempotency-key': 'slow' },
+        headers: { 'content-type': 'application/json', 'idempotency-key': 'slow', ...headers },
         body: JSON.stringify({ sku: 'mug-blue', card: CARDS.slow }),
       })
       const cut = expect(slow).rejects.toThrow('socket hang up')
-      const stock = () => request(`${shop.url}/inventory/stock/mug-blue`)
+      const stock = () => request(`${shop.url}/inventory/stock/mug-blue`, { headers })
       await eventually(async () => expect((await stock()).json()).toMatchObject({ reserved: 1 }))
       shop.child.kill('SIGINT')
       await eventually(() => shop.printed().includes('waiting for payments 1'))

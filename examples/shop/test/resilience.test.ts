@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { Agent } from 'node:http'
-import { connectWebSocket, eventually, type Reply, request } from '@postern/test-kit'
+import { eventually, type Reply, request } from '@postern/test-kit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CARDS } from '../src/services/payments/bank.ts'
 import { startShop } from '../src/shop.ts'
-import { type OpenShop, openShop } from './open-shop.ts'
+import { type OpenShop, openShop, PASSWORD } from './open-shop.ts'
 
 /** A reply, and how long it took. */
 interface Timed {
@@ -36,10 +36,6 @@ describe('a shop that loses a service', () => {
   /** Looks at a product, and has the service itself asked. */
   const browse = (): Promise<Reply> =>
     request(`${shop.url}/products/mug-blue`, { agent, timeoutMs: 2_000, headers: { 'cache-control': 'no-cache' } })
-
-  async function stockOf(sku: string): Promise<{ available: number; reserved: number }> {
-    return (await shop.get(`/inventory/stock/${sku}`)).json() as { available: number; reserved: number }
-  }
 
   async function kill(instance: string): Promise<void> {
     const victim = shop.shop.service(instance)
@@ -94,7 +90,7 @@ describe('a shop that loses a service', () => {
     const before = { sku: 'pen-brass', card: CARDS.good }
     const paid = await shop.pay('before', before)
     expect(paid.status).toBe(201)
-    const { reserved } = await stockOf('mug-tall')
+    const { reserved } = await shop.stockOf('mug-tall')
 
     await kill('payments')
     const { answer, refused, sinceRestartMs } = await payUntilAnswered('meanwhile', {
@@ -122,7 +118,7 @@ describe('a shop that loses a service', () => {
 
     expect(answer.status).toBe(201)
     expect(sinceRestartMs).toBeLessThan(2_000)
-    expect((await stockOf('mug-tall')).reserved).toBe(reserved + 1)
+    expect((await shop.stockOf('mug-tall')).reserved).toBe(reserved + 1)
     // What was paid before is still known.
     const again = await shop.pay('before', before)
     expect([again.status, again.text]).toEqual([200, paid.text])
@@ -130,9 +126,9 @@ describe('a shop that loses a service', () => {
 
   test('never makes a payment twice when payments is killed in the middle of it', async () => {
     const order = { sku: 'bag-canvas', card: CARDS.slow }
-    const before = await stockOf(order.sku)
+    const before = await shop.stockOf(order.sku)
     const cut = shop.pay('cut', order)
-    await eventually(async () => expect((await stockOf(order.sku)).reserved).toBe(before.reserved + 1))
+    await eventually(async () => expect((await shop.stockOf(order.sku)).reserved).toBe(before.reserved + 1))
     await kill('payments')
     const { reply, tookMs } = await timed(cut)
     expect(reply.status).toBe(503)
@@ -144,14 +140,14 @@ describe('a shop that loses a service', () => {
     expect(answer.status).toBe(201)
     const replayed = await shop.pay('cut', order)
     expect([replayed.status, replayed.text]).toEqual([200, answer.text])
-    expect(await stockOf(order.sku)).toMatchObject({
+    expect(await shop.stockOf(order.sku)).toMatchObject({
       available: before.available - 1,
       reserved: before.reserved + 1,
     })
   })
 
   test('carries twenty slow payments at a time and turns the rest away soon, while browsing and events go on', async () => {
-    const listeners = await Promise.all([1, 2, 3].map(() => connectWebSocket(`${shop.url}/events`)))
+    const listeners = await Promise.all([1, 2, 3].map(() => shop.listen()))
     const { bulkhead } = shop.gw.parts.payments
     expect(bulkhead!.inFlight).toBe(0)
 
@@ -168,39 +164,39 @@ describe('a shop that loses a service', () => {
       expect([reply.status, reply.headers['retry-after']]).toEqual([503, '2'])
       expect(reply.json()).toMatchObject({ error: 'payments_resting' })
     }
-    expect((await stockOf(order.sku)).reserved).toBe(20)
+    expect((await shop.stockOf(order.sku)).reserved).toBe(20)
     expect(bulkhead!.inFlight).toBe(0)
     for (const listener of listeners) await listener.close()
   })
 
   test('refuses payments without charging while the inventory is gone, and knows its stock when it is back', async () => {
-    const before = await stockOf('pen-brass')
+    const before = await shop.stockOf('pen-brass')
     await kill('inventory')
     const order = { sku: 'pen-brass', card: CARDS.good }
     const refused = await shop.pay('nobody-knows', order)
     expect(refused.status).toBe(503)
     expect(refused.json()).toMatchObject({ error: 'inventory_unavailable' })
-    const stock = await timed(shop.get('/inventory/stock'))
+    const stock = await timed(shop.get('/inventory/stock/pen-brass', shop.ada))
     expect([stock.reply.status, stock.reply.headers['content-type']]).toEqual([503, 'application/problem+json'])
     expect(Number(stock.reply.headers['retry-after'])).toBeGreaterThan(0)
     expect(stock.tookMs).toBeLessThan(1_000)
     expect((await browse()).status).toBe(200)
 
-    await eventually(async () => expect(await stockOf('pen-brass')).toEqual(before), { timeoutMs: 10_000 })
+    await eventually(async () => expect(await shop.stockOf('pen-brass')).toEqual(before), { timeoutMs: 10_000 })
     const { answer } = await payUntilAnswered('nobody-knows', order)
     expect(answer.status).toBe(201)
-    expect((await stockOf('pen-brass')).reserved).toBe(before.reserved + 1)
+    expect((await shop.stockOf('pen-brass')).reserved).toBe(before.reserved + 1)
   })
 
   test('looks after payments that cannot be looked up', async () => {
     const paid = await shop.pay('look', { sku: 'ruler-steel', card: CARDS.good })
     shop.gw.parts.payments.breaker!.isolate()
-    const resting = await shop.get(paid.headers.location!)
+    const resting = await shop.get(paid.headers.location!, shop.ada)
     expect(resting.status).toBe(503)
     expect(resting.json()).toMatchObject({ error: 'payments_resting' })
     expect(resting.text).not.toContain('charged')
     shop.gw.parts.payments.breaker!.reset()
-    expect((await shop.get(paid.headers.location!)).text).toBe(paid.text)
+    expect((await shop.get(paid.headers.location!, shop.ada)).text).toBe(paid.text)
   })
 })
 
@@ -210,7 +206,7 @@ describe('a shop that closes', () => {
     const { folder } = shop.shop
     const { payments, events } = shop.gw.upstreams
     try {
-      const listener = await connectWebSocket(`${shop.url}/events`)
+      const listener = await shop.listen()
       const slow = shop.pay('slow', { sku: 'mug-tall', card: CARDS.slow })
       await eventually(() => expect([payments.targets[0]!.inFlight, events.targets[0]!.inFlight]).toEqual([1, 1]))
 
@@ -226,24 +222,29 @@ describe('a shop that closes', () => {
     } finally {
       await shop.close()
     }
-    expect(shop.shop.services.map((service) => service.end)).toEqual(Array(4).fill({ code: 0, signal: null }))
+    expect(shop.shop.services.map((service) => service.end)).toEqual(Array(5).fill({ code: 0, signal: null }))
     expect(existsSync(folder)).toBe(false)
   })
 
   test('starts nothing again, and ends what it was just starting', async () => {
     const started: number[] = []
-    const shop = await startShop({ restartMs: 200, onRestarted: ({ pid }) => started.push(pid) })
+    const shop = await startShop({
+      keyServer: { issuer: 'https://gateway.shop.example', jwksUri: 'http://127.0.0.1:9/jwks.json' },
+      customerPassword: PASSWORD,
+      restartMs: 200,
+      onRestarted: ({ pid }) => started.push(pid),
+    })
     const killed = shop.service('products-1')
     killed.kill()
     await killed.ended
     const processes = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'ProcessWrap').length
-    await eventually(() => processes() === 3)
     await eventually(() => processes() === 4)
+    await eventually(() => processes() === 5)
     expect(started).toEqual([])
     await shop.close()
     await eventually(() => expect(processes()).toBe(0))
     expect(started).toEqual([])
-    expect(shop.services.map((service) => service.end)).toEqual(Array(4).fill({ code: 0, signal: null }))
+    expect(shop.services.map((service) => service.end)).toEqual(Array(5).fill({ code: 0, signal: null }))
     expect(shop.service('products-1')).not.toBe(killed)
     expect(existsSync(shop.folder)).toBe(false)
   })

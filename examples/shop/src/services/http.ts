@@ -15,13 +15,22 @@ export class ServiceError extends Error {
   }
 }
 
+export interface ServiceAppOptions {
+  /** Throws when the service cannot do its work; asked by `/healthz`, often, so it should be cheap. */
+  readonly check?: () => void
+  /** Stands before all but `/healthz`, and before a body is read. */
+  readonly guard?: RequestHandler
+}
+
 /**
  * The frame of every service: JSON in and out, `/healthz`, which instance answered, errors as
  * `{ error, message }`.
- *
- * @param check throws when the service cannot do its work; asked by `/healthz`, often, so it should be cheap
  */
-export function createServiceApp(instance: string, routes: Router, check: () => void = () => {}): Express {
+export function createServiceApp(
+  instance: string,
+  routes: Router,
+  { check = () => {}, guard }: ServiceAppOptions = {},
+): Express {
   const app = express()
   app.disable('x-powered-by')
   app.use(namesInstance(instance))
@@ -34,6 +43,7 @@ export function createServiceApp(instance: string, routes: Router, check: () => 
     }
     res.json({ status: 'ok', instance, uptimeSeconds: Math.round(process.uptime()) })
   })
+  if (guard !== undefined) app.use(guard)
   app.use(express.json({ limit: '16kb' }))
   app.use(routes)
   app.use((req) => {

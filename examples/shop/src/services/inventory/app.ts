@@ -1,9 +1,10 @@
 import { type Express, Router } from 'express'
+import { callersOnly, type VerifyCaller } from '../caller.ts'
 import { bodyOf, createServiceApp, ServiceError, shortText, wholeNumber } from '../http.ts'
 import type { InventoryStore } from './store.ts'
 
 /** Stock by sku, and reservations that take some of it aside. */
-export function createApp(instance: string, store: InventoryStore): Express {
+export function createApp(instance: string, store: InventoryStore, verify: VerifyCaller): Express {
   const routes = Router()
 
   routes.get('/stock', (_req, res) => {
@@ -31,5 +32,5 @@ export function createApp(instance: string, store: InventoryStore): Express {
     res.json({ released: reservation.quantity, sku: reservation.sku, available })
   })
 
-  return createServiceApp(instance, routes)
+  return createServiceApp(instance, routes, { guard: callersOnly(verify) })
 }

@@ -1,8 +1,11 @@
-import { runService } from '../run.ts'
+import { gatewayCallers } from '../caller.ts'
+import { env, runService } from '../run.ts'
 import { createApp } from './app.ts'
+import { withPayments } from './callers.ts'
 import { openInventoryStore } from './store.ts'
 
 runService(({ instance, database }) => {
   const store = openInventoryStore(database)
-  return { app: createApp(instance, store), onStopped: () => store.close() }
+  const verify = withPayments(gatewayCallers('inventory'), env('INVENTORY_KEY'))
+  return { app: createApp(instance, store, verify), onStopped: () => store.close() }
 })

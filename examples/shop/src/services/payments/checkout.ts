@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { ServiceError } from '../http.ts'
 import { charge } from './bank.ts'
 import type { Inventory } from './inventory.ts'
-import type { Payment, PaymentStore } from './store.ts'
+import type { OrderKey, Payment, PaymentStore } from './store.ts'
 
 export interface Order {
   readonly sku: string
@@ -11,19 +11,20 @@ export interface Order {
   readonly card: string
 }
 
-/** What the shop's back office is told. */
+/** What is told of orders: to the customer whose payment it is, and to the shop's staff. */
 export type OrderEvent =
   | { readonly type: 'order.paid'; readonly payment: Payment }
   | { readonly type: 'stock.low'; readonly sku: string; readonly available: number }
 
 export interface Checkout {
   /**
-   * Reserves the stock, charges the card, keeps the result. The same key again gives the same payment and does nothing.
+   * Reserves the stock, charges the card, keeps the result. The same key of the same customer again gives the same payment
+   * and does nothing.
    *
    * @throws ServiceError 404 unknown sku, 409 out of stock, 422 key used for another order, 503 no inventory; then the
    * key is free again, since nothing was charged
    */
-  pay(key: string, order: Order): Promise<{ readonly payment: Payment; readonly isReplay: boolean }>
+  pay(key: OrderKey, order: Order): Promise<{ readonly payment: Payment; readonly isReplay: boolean }>
 }
 
 /** At so many left, the back office is told to order more. */
@@ -33,7 +34,7 @@ export function createCheckout(store: PaymentStore, inventory: Inventory, tell: 
   /** Payments that are being made, so that a client that asks twice at a time is charged once, too. */
   const underWay = new Map<string, { readonly order: Order; readonly payment: Promise<Payment> }>()
 
-  async function execute(key: string, { sku, quantity, card }: Order): Promise<Payment> {
+  async function execute(key: OrderKey, { sku, quantity, card }: Order): Promise<Payment> {
     const priceCents = store.priceOf(sku)
     if (priceCents === undefined) throw new ServiceError(404, 'unknown_sku', 'We sell no such thing.')
     // Known to us, the inventory and the bank alone: whoever knows it may release the stock.
@@ -46,7 +47,7 @@ export function createCheckout(store: PaymentStore, inventory: Inventory, tell: 
   }
 
   async function carryOut(
-    key: string,
+    { customer, key }: OrderKey,
     reservation: string,
     { sku, quantity, card }: Order,
     priceCents: number,
@@ -60,6 +61,7 @@ export function createCheckout(store: PaymentStore, inventory: Inventory, tell: 
     }
     const payment = store.add(key, {
       id: randomUUID(),
+      customer,
       status: isPaid ? 'paid' : 'declined',
       sku,
       quantity,
@@ -76,22 +78,23 @@ export function createCheckout(store: PaymentStore, inventory: Inventory, tell: 
 
   return {
     async pay(key, order) {
+      const id = JSON.stringify([key.customer, key.key])
       const before = store.findByKey(key)
       if (before !== undefined) {
         assertSameOrder(before, { ...order, card: lastFour(order.card) })
         return { payment: before, isReplay: true }
       }
-      const running = underWay.get(key)
+      const running = underWay.get(id)
       if (running !== undefined) {
         assertSameOrder(running.order, order)
         return { payment: await running.payment, isReplay: true }
       }
       const payment = execute(key, order)
-      underWay.set(key, { order, payment })
+      underWay.set(id, { order, payment })
       try {
         return { payment: await payment, isReplay: false }
       } finally {
-        underWay.delete(key)
+        underWay.delete(id)
       }
     },
   }

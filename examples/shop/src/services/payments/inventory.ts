@@ -25,8 +25,12 @@ class InventoryUnavailable extends ServiceError {
   }
 }
 
-/** The inventory service over HTTP. */
-export function inventoryAt(url: string): Inventory {
+/**
+ * The inventory service over HTTP.
+ *
+ * @param key by which it knows who asks
+ */
+export function inventoryAt(url: string, key: string): Inventory {
   async function ask(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
     let response: Response
     let answer: Record<string, unknown>
@@ -34,7 +38,11 @@ export function inventoryAt(url: string): Inventory {
       response = await fetch(new URL(path, url), {
         method,
         signal: AbortSignal.timeout(TIMEOUT_MS),
-        ...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+        headers: {
+          authorization: `Bearer ${key}`,
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
       })
       answer = (await response.json()) as Record<string, unknown>
     } catch (error) {

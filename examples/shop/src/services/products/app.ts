@@ -1,4 +1,5 @@
 import { type Express, type Response, Router } from 'express'
+import { callersOnly, type VerifyCaller } from '../caller.ts'
 import { bodyOf, createServiceApp, ServiceError, shortText, wholeNumber } from '../http.ts'
 import type { ProductStore } from './store.ts'
 
@@ -8,8 +9,11 @@ import type { ProductStore } from './store.ts'
  */
 const CACHE_CONTROL = 'public, max-age=30, stale-while-revalidate=300, stale-if-error=3600'
 
-/** The catalogue: lists, one product, categories, and the change of a price. Any number of instances may run. */
-export function createApp(instance: string, store: ProductStore): Express {
+/**
+ * The catalogue: lists, one product, categories, and the change of a price. Any number of instances may run. What is for
+ * sale is no secret; prices are changed by whom the gateway has let through.
+ */
+export function createApp(instance: string, store: ProductStore, verify: VerifyCaller): Express {
   const routes = Router()
 
   routes.get('/products', (req, res) => {
@@ -33,6 +37,7 @@ export function createApp(instance: string, store: ProductStore): Express {
     res.json(product)
   })
 
+  routes.put('/products/:sku/price', callersOnly(verify))
   routes.put('/products/:sku/price', (req, res) => {
     const { priceCents } = bodyOf(req.body)
     const product = store.setPrice(req.params.sku, wholeNumber(priceCents, 'priceCents', 1, 10_000_000))
