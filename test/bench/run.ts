@@ -1,6 +1,6 @@
 /** `pnpm bench`: measures Postern against its peers. See README.md beside this file. */
 import { readArguments, USAGE } from './lib/args.ts'
-import { measureChoices } from './lib/choices.ts'
+import { CHECKS } from './lib/checks.ts'
 import { measureScenario, type ScenarioResult } from './lib/measure.ts'
 import { buildPackages, checkMachine, installPeers, readEnvironment } from './lib/prepare.ts'
 import { keepResults, writePage } from './lib/publish.ts'
@@ -14,11 +14,8 @@ const print = (line: string): void => console.error(line)
 async function main(): Promise<number> {
   const { timing, only, write, strict, build } = readArguments(process.argv.slice(2))
   const scenarios = selectScenarios(only)
-  const memory = only.test('memory')
-  const cacheMemory = only.test('cache-memory')
-  const choices = only.test('choice')
-  if (scenarios.length === 0 && !memory && !cacheMemory && !choices)
-    throw new Error(`--only ${only.source} leaves nothing to run`)
+  const checks = CHECKS.filter(({ name }) => only.test(name))
+  if (scenarios.length === 0 && checks.length === 0) throw new Error(`--only ${only.source} leaves nothing to run`)
   checkMachine()
   installPeers(print)
   if (build) buildPackages(print)
@@ -31,16 +28,7 @@ async function main(): Promise<number> {
     results.push(result)
     verdicts.push(...judge(result))
   }
-  if (choices) verdicts.push(...(await measureChoices(print)))
-  if (memory) {
-    // ws, which the checks need, is installed with the peers: it must not be loaded before them.
-    const { checkMemory } = await import('./lib/memory.ts')
-    verdicts.push(...(await checkMemory(print)))
-  }
-  if (cacheMemory) {
-    const { checkCacheMemory } = await import('./lib/cache-memory.ts')
-    verdicts.push(...(await checkCacheMemory(print)))
-  }
+  for (const { run } of checks) verdicts.push(...(await run(print)))
 
   const report = markdown(environment, timing, results, verdicts)
   print('')

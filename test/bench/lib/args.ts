@@ -7,7 +7,8 @@ export const USAGE = `pnpm bench [options]
   --rounds <n>       rounds of each scenario (5)
   --seconds <n>      length of a measured window (4)
   --warmup <n>       seconds before it (3)
-  --only <regex>     of "<scenario>/<gateway>", "choice", "memory" and "cache-memory", for example --only 1kb, --only memory
+  --only <regex>     of "<scenario>/<gateway>", "choice", "auth-alone", "auth-memory", "auth-timing", "memory" and
+                     "cache-memory", for example --only 1kb, --only '^memory'
   --write            put the table into docs/benchmarks.md
   --strict           end with an error when a goal is missed
   --no-build         measure dist as it is`

@@ -1,6 +1,7 @@
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { credentialsOf } from './auth-credentials.ts'
 import { Child } from './child.ts'
 import { statusBytes } from './proc.ts'
 import type {
@@ -104,6 +105,8 @@ async function measureOnce(
   const order = {
     paths: pathsOf(contender),
     numbered: contender.numbered ?? false,
+    headers: contender.credentials === undefined ? {} : credentialsOf(contender.credentials).headers,
+    guarded: contender.guarded ?? false,
     connections: scenario.connections,
     bodyBytes: scenario.bodyBytes,
     status: contender.status ?? 200,
@@ -130,7 +133,9 @@ async function measureOnce(
 }
 
 function startGateway(contender: Contender, upstreams: readonly string[], folder: string): Child {
-  const context = { upstreams, params: contender.params ?? {} }
+  const { credentials, guarded, params } = contender
+  const checkedWith = guarded && credentials !== undefined ? credentialsOf(credentials).params : {}
+  const context = { upstreams, params: { ...params, ...checkedWith } }
   const [host, setup] =
     contender.program === undefined
       ? ['gateway', { file: contender.file, context }]

@@ -1,4 +1,6 @@
+import type { CredentialKind } from './auth-credentials.ts'
 import type { ProgramName } from './programs.ts'
+import type { Moments } from './stats.ts'
 
 /** What the benchmark's processes say to each other. Every message is plain JSON over Node's IPC channel. */
 
@@ -43,7 +45,7 @@ export interface GatewaySetup {
 /** What a gateway file gets to build its server. */
 export interface GatewayContext {
   readonly upstreams: readonly string[]
-  /** Parameters of the scenario: number of routes, of targets, strategy. */
+  /** Parameters of the scenario: number of routes, of targets, strategy, what credentials are checked with. */
   readonly params: Readonly<Record<string, string | number>>
 }
 
@@ -70,6 +72,10 @@ export interface LoadOrder {
   readonly paths: readonly string[]
   /** Puts a number behind the path that no other request has, so that every request is for another resource. */
   readonly numbered: boolean
+  /** Sent with every request, beside the usual ones. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Requests without `headers`, and with wrong values of them, must be answered 401. */
+  readonly guarded: boolean
   readonly connections: number
   readonly bodyBytes: number
   /** The status that every answer must have; bodies are compared for 200 alone. */
@@ -146,4 +152,59 @@ export interface LookupResult {
   readonly nanos: number
   /** The same in a plain `Map` with as many keys. */
   readonly mapNanos: number
+}
+
+/** One order to the process that runs `authenticate()` without any I/O. */
+export interface AloneOrder {
+  /** `none`: a handler that does not ask who is calling. */
+  readonly credentials: CredentialKind | 'none'
+  /** Of `jwt()`; 0: each request is verified anew. @default its own */
+  readonly rememberBytes?: number
+}
+
+export interface AloneResult {
+  /** CPU of one request, in nanoseconds. */
+  readonly nanos: number
+}
+
+/** One order to the process that shows many tokens to one `jwt()`. */
+export interface TokensOrder {
+  readonly tokens: number
+  /** What the tokens say: a few plain claims, or many nested ones, which take more memory for each byte of a token. */
+  readonly shape: TokenShape
+}
+
+export type TokenShape = 'plain' | 'nested'
+
+export interface TokensResult {
+  /** Length of a token. */
+  readonly tokenBytes: number
+  /** Tokens that are remembered in the end, by the strategy's own account. */
+  readonly remembered: number
+  /** Of so many that came last, and as many that came first: how many are known. */
+  readonly sample: number
+  readonly knownOfLast: number
+  readonly knownOfFirst: number
+  /** Growth of resident memory, without what V8 keeps for objects to come; of the heap and what it holds; and the first at its highest, with all that. */
+  readonly growthBytes: number
+  readonly heapGrowthBytes: number
+  readonly peakGrowthBytes: number
+  /** Longest time from one turn of the event loop to the next, and how long a collection of garbage took at most. */
+  readonly longestTurnMs: number
+  readonly longestCollectionMs: number
+}
+
+/** What the timing of refusals is measured of; `leaky` is an API key's with a comparison that stops at the first difference. */
+export type TimingSubject = 'api-key' | 'leaky' | 'basic'
+
+/** One order to the process that times refusals. */
+export interface TimingOrder {
+  readonly subject: TimingSubject
+}
+
+export interface TimingResult {
+  /** Several sets of guesses of the same kind: what they differ by is noise. */
+  readonly references: readonly Moments[]
+  /** Of each other kind of guess; in nanoseconds. */
+  readonly kinds: Readonly<Record<string, Moments>>
 }

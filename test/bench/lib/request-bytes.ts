@@ -1,8 +1,12 @@
-/** The bytes of one GET, with the headers that a browser's fetch or an HTTP client usually sends. */
-export function requestBytes(host: string, port: number, path: string): Buffer {
+/** Header fields of a request beside the usual ones, by their names. */
+export type Headers = Readonly<Record<string, string>>
+
+/** The bytes of one GET, with the headers that a browser's fetch or an HTTP client usually sends, and others behind them. */
+export function requestBytes(host: string, port: number, path: string, headers: Headers = {}): Buffer {
+  const others = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   return Buffer.from(
     `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUser-Agent: postern-bench\r\nAccept: application/json\r\n` +
-      'Accept-Encoding: identity\r\nConnection: keep-alive\r\n\r\n',
+      `Accept-Encoding: identity\r\nConnection: keep-alive\r\n${others.join('')}\r\n`,
     'latin1',
   )
 }
@@ -24,9 +28,9 @@ export class NumberedRequest {
   /** Behind the last digit. */
   readonly #end: number
 
-  constructor(host: string, port: number, path: string) {
+  constructor(host: string, port: number, path: string, headers: Headers) {
     const numbered = numberedPath(path, 0)
-    this.bytes = requestBytes(host, port, numbered)
+    this.bytes = requestBytes(host, port, numbered, headers)
     this.#end = 'GET '.length + numbered.length
   }
 

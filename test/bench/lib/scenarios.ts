@@ -1,3 +1,5 @@
+import type { CredentialKind } from './auth-credentials.ts'
+import { AUTH_SCENARIOS } from './auth-scenarios.ts'
 import { CACHE_SCENARIOS } from './cache-scenarios.ts'
 import { ONE_PATH, pathsUnder } from './paths.ts'
 import { absence, findProgram, type ProgramName } from './programs.ts'
@@ -18,6 +20,10 @@ export interface Contender {
   readonly cached?: CacheOutcome
   /** It writes a line for every request to standard output; a run in which lines are missing does not count. */
   readonly logs?: true
+  /** Every request shows such credentials. @default none */
+  readonly credentials?: CredentialKind
+  /** It is told how they are checked; a run in which it lets a request without them, or with wrong ones, pass does not count. */
+  readonly guarded?: true
   /** It answers every request with this status, whose body is its own. @default 200, with the upstream's body */
   readonly status?: number
 }
@@ -169,6 +175,7 @@ export const SCENARIOS: readonly Scenario[] = [
     }),
   ),
   ...CACHE_SCENARIOS,
+  ...AUTH_SCENARIOS,
 ]
 
 export function pathsOf(contender: Contender): readonly string[] {

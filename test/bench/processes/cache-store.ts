@@ -3,13 +3,13 @@
  * `--expose-gc`.
  */
 import { writeFileSync } from 'node:fs'
-import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type CacheStore, memoryStore } from '@postern/cache'
 import { expectedBody } from '../lib/body.ts'
 import { statusBytes } from '../lib/proc.ts'
 import type { FillResult, LookupResult, StoreOrder } from '../lib/protocol.ts'
 import { seeded } from '../lib/seeded.ts'
+import { longestCollectionMs, settledBytes, watchCollections } from '../lib/settled.ts'
 
 type StoredResponse = Parameters<CacheStore['put']>[1]
 
@@ -23,16 +23,7 @@ const SPARE = 1.02
 const PUTS_A_TURN = 20
 const LOOKUPS = 100_000
 
-let longestCollectionMs = 0
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) {
-    const { duration, detail } = entry as typeof entry & { detail: { flags: number } }
-    // Those that are asked for below are not what is measured.
-    if ((detail.flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) === 0) {
-      longestCollectionMs = Math.max(longestCollectionMs, duration)
-    }
-  }
-}).observe({ entryTypes: ['gc'] })
+watchCollections()
 
 /** A text that is part of no other and has not been hashed, as one that was just read from a socket. */
 function read(text: string): string {
@@ -111,15 +102,13 @@ async function fill(objects: number, share: number): Promise<FillResult> {
   const before = await settledBytes()
   // proc(5): writing 5 sets the peak back to the current size.
   writeFileSync('/proc/self/clear_refs', '5')
-  longestCollectionMs = 0
+  await longestCollectionMs()
   const store = memoryStore({ maxBytes })
   const cpuBefore = process.cpuUsage()
   const longestTurnMs = await putAll(store, objects)
   const { user, system } = process.cpuUsage(cpuBefore)
   const peak = statusBytes('self', 'VmHWM')
-  // The observer is told later.
-  await nextTurn()
-  const collectionMs = longestCollectionMs
+  const collectionMs = await longestCollectionMs()
   const after = await settledBytes()
   const { bytes, responses, evictions } = store.stats
   return {
@@ -133,14 +122,6 @@ async function fill(objects: number, share: number): Promise<FillResult> {
     longestCollectionMs: collectionMs,
     nanosPerPut: ((user + system) * 1_000) / objects,
   }
-}
-
-async function settledBytes(): Promise<number> {
-  for (let i = 0; i < 2; i += 1) {
-    globalThis.gc?.()
-    await nextTurn()
-  }
-  return statusBytes('self', 'VmRSS')
 }
 
 interface Filled {

@@ -6,7 +6,7 @@ import { expectedBody } from '../lib/body.ts'
 import { type Answer, Connection } from '../lib/connection.ts'
 import { cpuMicrosOf } from '../lib/proc.ts'
 import type { LoadOrder, LoadResult, VerifyResult } from '../lib/protocol.ts'
-import { NumberedRequest, numberedPath, requestBytes } from '../lib/request-bytes.ts'
+import { type Headers, NumberedRequest, numberedPath, requestBytes } from '../lib/request-bytes.ts'
 
 /** Highest rate that the table of latencies has room for. */
 const MAX_PER_SECOND = 250_000
@@ -25,22 +25,13 @@ async function verify(order: LoadOrder): Promise<VerifyResult> {
     const asked = order.numbered ? numberedPath(path, 0) : path
     for (let time = 0; time < 2; time += 1) head = await verifyOne(order, asked)
   }
+  if (order.guarded) await verifyGuard(order)
   const lines = head.split('\r\n').slice(1)
   return { resources: paths.size, fields: lines.map((line) => line.slice(0, line.indexOf(':')).toLowerCase()).sort() }
 }
 
 async function verifyOne(order: LoadOrder, path: string): Promise<string> {
-  const connection = new Connection(order.host, order.port, true)
-  await connection.opened()
-  const answer = await new Promise<Answer>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`GET ${path} was not answered`)), VERIFY_MS)
-    connection.onAnswer = (whole) => {
-      clearTimeout(timer)
-      resolve(whole)
-    }
-    connection.onError = (message) => reject(new Error(`GET ${path}: ${message}`))
-    connection.send(requestBytes(order.host, order.port, path))
-  }).finally(() => connection.close())
+  const answer = await askOnce(order, path, order.headers)
   if (answer.status !== order.status) {
     throw new Error(`GET ${path} was answered ${answer.status}, not ${order.status}`)
   }
@@ -50,8 +41,43 @@ async function verifyOne(order: LoadOrder, path: string): Promise<string> {
   return answer.head ?? ''
 }
 
+/** A gateway that lets everybody pass would be measured at other work than it is said to do. */
+async function verifyGuard(order: LoadOrder): Promise<void> {
+  const path = order.paths[0]!
+  const wrong = Object.entries(order.headers).map(([name, value]) => [name, altered(value)])
+  for (const headers of [{}, Object.fromEntries(wrong)] as readonly Headers[]) {
+    const { status } = await askOnce(order, path, headers)
+    if (status !== 401) {
+      const which = Object.keys(headers).length === 0 ? 'without' : 'with wrong'
+      throw new Error(`GET ${path} ${which} credentials was answered ${status}, not 401`)
+    }
+  }
+}
+
+/** The same with another character in the middle. */
+function altered(value: string): string {
+  const at = value.length >> 1
+  return `${value.slice(0, at)}${value[at] === 'A' ? 'B' : 'A'}${value.slice(at + 1)}`
+}
+
+async function askOnce(order: LoadOrder, path: string, headers: Headers): Promise<Answer> {
+  const connection = new Connection(order.host, order.port, true)
+  await connection.opened()
+  return await new Promise<Answer>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`GET ${path} was not answered`)), VERIFY_MS)
+    connection.onAnswer = (whole) => {
+      clearTimeout(timer)
+      resolve(whole)
+    }
+    connection.onError = (message) => reject(new Error(`GET ${path}: ${message}`))
+    connection.send(requestBytes(order.host, order.port, path, headers))
+  }).finally(() => connection.close())
+}
+
 async function run(order: LoadOrder): Promise<LoadResult> {
-  const requests = order.numbered ? [] : order.paths.map((path) => requestBytes(order.host, order.port, path))
+  const requests = order.numbered
+    ? []
+    : order.paths.map((path) => requestBytes(order.host, order.port, path, order.headers))
   const latencies = new Float32Array(Math.ceil((order.measureMs / 1_000) * MAX_PER_SECOND))
   let next = 0
   let answered = 0
@@ -67,7 +93,9 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const connections = Array.from({ length: order.connections }, () => new Connection(order.host, order.port))
   await Promise.all(connections.map((connection) => connection.opened()))
   for (const connection of connections) {
-    const numbered = order.numbered ? new NumberedRequest(order.host, order.port, order.paths[0]!) : undefined
+    const numbered = order.numbered
+      ? new NumberedRequest(order.host, order.port, order.paths[0]!, order.headers)
+      : undefined
     let sentAt = 0
     const send = (): void => {
       // Number 0 has been asked for already.
