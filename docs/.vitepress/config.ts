@@ -22,6 +22,7 @@ export default defineConfig({
         items: [
           { text: 'Getting started', link: '/getting-started' },
           { text: 'When a service fails', link: '/resilience' },
+          { text: 'Authentication', link: '/authentication' },
           { text: 'Caching', link: '/caching' },
           { text: 'Problem codes', link: '/problems' },
         ],
