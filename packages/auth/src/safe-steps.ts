@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { inspect } from 'node:util'
 import { type Exchange, warnOnce } from '@postern/contracts'
-import { type Scheme, type Soon, type Unavailable, unavailable, type Verdict, type Verified } from './scheme.ts'
+import { type Scheme, type Soon, type Unavailable, unavailable, type Verdict } from './scheme.ts'
 
 // A scheme must not throw; one of the user's own may, and ends its own request with 503 and no other. These steps neither throw
 // nor reject, and nobody gets in by an answer that cannot be read.
@@ -42,10 +42,13 @@ export function findSafely(scheme: Scheme, exchange: Exchange): string | Verdict
   }
 }
 
-export function recallSafely(scheme: Scheme, credentials: string, req: IncomingMessage): Verified | undefined {
+export function recallSafely(
+  scheme: Scheme,
+  credentials: string,
+  req: IncomingMessage,
+): Soon<Verdict | undefined> | undefined {
   try {
-    const known = scheme.recall(credentials, req)
-    return known?.outcome === 'verified' && typeof known.identity?.subject === 'string' ? known : undefined
+    return readSoon(scheme, scheme.recall(credentials, req))
   } catch (error) {
     threw(scheme, error)
     return undefined
@@ -54,15 +57,18 @@ export function recallSafely(scheme: Scheme, credentials: string, req: IncomingM
 
 export function verifySafely(scheme: Scheme, credentials: string, req: IncomingMessage): Soon<Verdict | undefined> {
   try {
-    const verdict: unknown = scheme.verify(credentials, req)
-    if (!isThenable(verdict)) return readVerdict(scheme, verdict)
-    return Promise.resolve(verdict).then(
-      (later) => readVerdict(scheme, later),
-      (error: unknown) => threw(scheme, error),
-    )
+    return readSoon(scheme, scheme.verify(credentials, req))
   } catch (error) {
     return threw(scheme, error)
   }
+}
+
+function readSoon(scheme: Scheme, verdict: unknown): Soon<Verdict | undefined> {
+  if (!isThenable(verdict)) return readVerdict(scheme, verdict)
+  return Promise.resolve(verdict).then(
+    (later) => readVerdict(scheme, later),
+    (error: unknown) => threw(scheme, error),
+  )
 }
 
 function readVerdict(scheme: Scheme, answer: unknown): Verdict | undefined {

@@ -57,8 +57,12 @@ export interface Scheme {
    * shows them twice, in two places, or out of form. Runs for every request: reads `req.rawHeaders`, allocates nothing.
    */
   find(req: IncomingMessage, exchange: Exchange): string | Refused | undefined
-  /** What is known about these credentials without any work; undefined when they have to be verified. */
-  recall(credentials: string, req: IncomingMessage): Verified | undefined
+  /**
+   * What is known about these credentials, so that they need not be verified: at once, or when somebody was asked who may have
+   * changed it. Undefined when they have to be verified. Is asked also of callers who have to wait after failures, so nothing
+   * is answered here that a guess could hit.
+   */
+  recall(credentials: string, req: IncomingMessage): Soon<Verdict | undefined> | undefined
   /** Finds out whether they hold; undefined when it turns out that there are none, and the next scheme is asked. */
   verify(credentials: string, req: IncomingMessage): Soon<Verdict | undefined>
   /**

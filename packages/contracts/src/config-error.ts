@@ -82,7 +82,8 @@ export function faultsOf(
     if (near !== undefined) {
       const cure = `did you mean "${near}"?`
       // The name of a secret, mistyped, is not the name of a secret any more.
-      return SECRET.test(near) ? { path, message: fault.message, cure } : { ...fault, cure }
+      const isDisguised = SECRET.test(near) && !SECRET.test(String(last.key))
+      return isDisguised ? { path, message: fault.message, cure } : { ...fault, cure }
     }
     return known.length === 0 ? fault : { ...fault, cure: `known here: ${known.join(', ')}` }
   })

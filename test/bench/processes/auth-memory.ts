@@ -78,7 +78,7 @@ async function showAll({ scheme }: JwtStrategy, tokens: number, shape: TokenShap
   let turnAt = performance.now()
   for (let index = 0; index < tokens; index += 1) {
     const token = tokenOf(index, shape)
-    const verdict = scheme.recall(token, request) ?? (await scheme.verify(token, request))
+    const verdict = await (scheme.recall(token, request) ?? scheme.verify(token, request))
     if (verdict?.outcome !== 'verified') throw new Error(`token ${index} is not taken: ${JSON.stringify(verdict)}`)
     if (index % TOKENS_A_TURN !== 0) continue
     await nextTurn()

@@ -13,7 +13,7 @@ import { identityRefused, identityVerified } from '../channels.ts'
 import type { PassportStrategy } from '../passport/scheme-strategy.ts'
 import { problem } from '../problems.ts'
 import { claimantSafely, findSafely, guardSafely, recallSafely, stripSafely, verifySafely } from '../safe-steps.ts'
-import { challengesOf, type Refused, type Scheme, type Verdict, type Verified } from '../scheme.ts'
+import { challengesOf, type Refused, type Scheme, type Soon, type Verdict, type Verified } from '../scheme.ts'
 import { type AuthenticateOptions, type ResolvedAuthenticate, resolveOptions } from './options.ts'
 
 type Next = (error?: unknown) => void
@@ -95,7 +95,8 @@ class Authentication {
       }
       const known = this.#holdsUp(scheme, found, exchange) ? undefined : recallSafely(scheme, found, exchange.request)
       if (known === undefined) this.#verify(found, i, exchange, next)
-      else this.#admit(known, i, true, exchange, next)
+      else if (!(known instanceof Promise) && known.outcome === 'verified') this.#admit(known, i, true, exchange, next)
+      else this.#settle(known, i, undefined, exchange, next)
       return
     }
     this.#findNothing(exchange, next)
@@ -110,7 +111,16 @@ class Authentication {
       this.#refuse(problem('too_many_failures', { headers }), 'too-many-failures', scheme, exchange, next)
       return
     }
-    const verdict = verifySafely(scheme, credentials, exchange.request)
+    this.#settle(verifySafely(scheme, credentials, exchange.request), i, claimant, exchange, next)
+  }
+
+  #settle(
+    verdict: Soon<Verdict | undefined>,
+    i: number,
+    claimant: string | undefined,
+    exchange: Exchange,
+    next: Next,
+  ): void {
     if (verdict instanceof Promise) {
       // An exchange that nobody watches does not notice that its client has left.
       exchange.observe(NOBODY)

@@ -43,6 +43,11 @@ export class RefreshSchedule {
     return nowMs < this.#usableUntilMs
   }
 
+  /** Until when the keys are used that there are. */
+  get usableUntilMs(): number {
+    return this.#usableUntilMs
+  }
+
   /** Whether a fetch may begin since somebody shows a `kid` that is not known. Anybody can do that, as often as he likes. */
   mayFetchForUnknown(nowMs: number): boolean {
     return nowMs >= this.#pausedUntilMs && nowMs >= this.#coolUntilMs

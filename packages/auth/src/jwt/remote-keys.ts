@@ -34,7 +34,7 @@ export class RemoteKeys implements KeySet {
   #fetching: Promise<void> | undefined
   #fetchStartedAtMs = 0
   #error: unknown
-  /** When {@link keepFresh} has something to do; Infinity while a fetch is under way. */
+  /** When {@link keepFresh} has something to do. */
   #nextAtMs = Number.NEGATIVE_INFINITY
   #closed = false
 
@@ -75,7 +75,8 @@ export class RemoteKeys implements KeySet {
     const nowMs = this.#clock.now()
     if (nowMs < this.#nextAtMs) return
     if (!this.#schedule.isUsable(nowMs)) for (const key of this.#table.keys) key.active = false
-    if (nowMs >= this.#schedule.dueAtMs) this.#fetch(nowMs)
+    if (this.#fetching !== undefined) this.#nextAtMs = Number.POSITIVE_INFINITY
+    else if (nowMs >= this.#schedule.dueAtMs) this.#fetch(nowMs)
     else this.#nextAtMs = this.#schedule.nextAtMs(nowMs)
   }
 
@@ -111,7 +112,8 @@ export class RemoteKeys implements KeySet {
   #fetch(nowMs: number): Promise<void> | undefined {
     if (this.#closed) return undefined
     this.#fetchStartedAtMs = nowMs
-    this.#nextAtMs = Number.POSITIVE_INFINITY
+    // The keys may have to be given up while it is under way.
+    this.#nextAtMs = this.#schedule.isUsable(nowMs) ? this.#schedule.usableUntilMs : Number.POSITIVE_INFINITY
     this.#fetching = this.#refresh(nowMs, this.#clock.wallNow())
     return this.#fetching
   }

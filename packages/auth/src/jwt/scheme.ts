@@ -70,21 +70,17 @@ export class JwtScheme implements Scheme {
     return this.#sources.find(req, exchange)
   }
 
-  recall(token: string, req: IncomingMessage): Verified | undefined {
+  recall(token: string, req: IncomingMessage): Soon<Verdict> | undefined {
     const nowMs = this.#clock.wallNow()
     const entry = this.#tokens.get(token, nowMs)
     if (entry === undefined) return undefined
     // Otherwise nobody would ask for new keys as long as only known tokens come, and a key that was withdrawn would last.
     entry.issuer.keys.keepFresh()
     // It may just have found that the keys are too old to be used any longer.
-    if (!entry.key.active || entry.checkedUntilMs <= nowMs || entry.revoked) return undefined
-    if (entry.bound && this.#bindingFault(entry.verified.identity.claims, req) !== undefined) return undefined
-    return entry.verified
+    return entry.key.active ? this.#confirm(entry, req, nowMs) : undefined
   }
 
   verify(token: string, req: IncomingMessage): Soon<Verdict> {
-    const known = this.#recheck(token, req)
-    if (known !== undefined) return known
     const parsed = parseToken(token, this.#options.maxTokenBytes)
     if (typeof parsed === 'string') return refused(parsed)
     const issuer = this.#issuerOf(parsed)
@@ -93,7 +89,7 @@ export class JwtScheme implements Scheme {
     const keys = issuer.keys.keysFor(parsed.kid, parsed.alg)
     if (keys instanceof Promise) {
       // Of all who wait for the keys with the same token, the first one verifies it for the others.
-      return keys.then((later) => this.#recheck(token, req) ?? this.#verifyWith(later, parsed, issuer, token, req))
+      return keys.then((later) => this.recall(token, req) ?? this.#verifyWith(later, parsed, issuer, token, req))
     }
     return this.#verifyWith(keys, parsed, issuer, token, req)
   }
@@ -148,13 +144,7 @@ export class JwtScheme implements Scheme {
     const admitted = withUser(identity, this.#options.user, req, USER_TIMEOUT_MS)
     const finish = (verdict: Awaited<typeof admitted>): Soon<Verdict> =>
       verdict.outcome === 'verified' ? this.#remember(token, verdict, issuer, key, req) : verdict
-    return isNow(admitted) ? finish(admitted) : admitted.then((later) => this.#recheck(token, req) ?? finish(later))
-  }
-
-  /** A token that is known, but has to be asked about once more: whether it is revoked, or bound to another certificate. */
-  #recheck(token: string, req: IncomingMessage): Soon<Verdict> | undefined {
-    const entry = this.#tokens.get(token, this.#clock.wallNow())
-    return entry === undefined ? undefined : this.#confirm(entry, req)
+    return isNow(admitted) ? finish(admitted) : admitted.then((later) => this.recall(token, req) ?? finish(later))
   }
 
   #remember(
@@ -175,14 +165,14 @@ export class JwtScheme implements Scheme {
       revoked: false,
     }
     this.#tokens.set(token, entry)
-    return this.#confirm(entry, req)
+    return this.#confirm(entry, req, this.#clock.wallNow())
   }
 
   /** What has to be asked for each request, or now and then, of a token that is good otherwise. */
-  #confirm(entry: VerifiedToken, req: IncomingMessage): Soon<Verdict> {
+  #confirm(entry: VerifiedToken, req: IncomingMessage, nowMs: number): Soon<Verdict> {
     if (entry.bound && this.#bindingFault(entry.verified.identity.claims, req) !== undefined) return NOT_BOUND
     const { revocation } = this.#options
-    if (revocation === undefined || entry.checkedUntilMs > this.#clock.wallNow()) {
+    if (revocation === undefined || entry.checkedUntilMs > nowMs) {
       return entry.revoked ? REVOKED : entry.verified
     }
     const underWay = this.#checks.get(entry)

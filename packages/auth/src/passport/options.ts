@@ -1,21 +1,24 @@
 import type { IncomingMessage } from 'node:http'
 import { ConfigError, faultsOf } from '@postern/contracts'
 import * as v from 'valibot'
-import { functionOption } from '../option-parts.ts'
+import { functionOption, MAX_MS, whole } from '../option-parts.ts'
 
 /** How a strategy of passport's ecosystem is read. */
 export interface PassportSchemeOptions {
   /** In `identity.scheme`, events and logs. @default the strategy's own name */
   readonly name?: string
   /**
-   * Tells whether a request shows credentials of this strategy. Decides whether a failure of it is the answer, or the next
-   * scheme is asked. @default requests with an Authorization header do
+   * Tells whether a request shows credentials of this strategy. Where it does not, the strategy is not asked; where it does,
+   * a failure of the strategy is the answer, and counts as a guess. @default every request is shown to the strategy, and one with
+   * an Authorization header shows credentials
    */
   readonly finds?: (req: IncomingMessage) => boolean
   /**
    * Who the strategy's user is. @default subject from `id`, `sub`, `username` or `email`, scopes and roles from members of these names
    */
   readonly identity?: (user: unknown, info: unknown, req: IncomingMessage) => IdentityParts
+  /** Longest wait for the strategy, in milliseconds, 1 to 2^31-1; then the request is answered with 503. @default 10_000 */
+  readonly timeoutMs?: number
   /**
    * The value of `WWW-Authenticate`. What the strategy itself says when it fails is for the operator: it may tell why.
    * @default `Bearer realm="api"`
@@ -38,6 +41,7 @@ const schema = v.strictObject(
     name: v.optional(v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME))),
     finds: v.optional(functionOption<NonNullable<PassportSchemeOptions['finds']>>()),
     identity: v.optional(functionOption<NonNullable<PassportSchemeOptions['identity']>>()),
+    timeoutMs: v.optional(whole(1, MAX_MS), 10_000),
     challenge: v.optional(
       v.pipe(
         v.string('not a text'),

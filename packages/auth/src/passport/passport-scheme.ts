@@ -25,7 +25,8 @@ const NO_SUBJECT: Refused = refused('no-subject')
 export class PassportScheme implements Scheme {
   readonly name: string
   readonly #strategy: object
-  readonly #finds: (req: IncomingMessage) => boolean
+  readonly #finds: ((req: IncomingMessage) => boolean) | undefined
+  readonly #timeoutMs: number
   readonly #identity: NonNullable<PassportSchemeOptions['identity']>
   readonly #challenge: string
 
@@ -36,21 +37,22 @@ export class PassportScheme implements Scheme {
         { path: 'scheme', message: 'not a passport strategy', received: strategy, cure },
       ])
     }
-    const { name, finds, identity, challenge } = resolvePassportSchemeOptions(options)
+    const { name, finds, timeoutMs, identity, challenge } = resolvePassportSchemeOptions(options)
     this.#strategy = strategy
     this.name = name ?? strategy.name ?? 'passport'
-    this.#finds = finds ?? hasAuthorization
+    this.#finds = finds
+    this.#timeoutMs = timeoutMs
     this.#identity = identity ?? partsOf
     this.#challenge = challenge ?? bearerChallenge('Bearer', 'api')
   }
 
-  /** A strategy does not say what it looks for; so each request is shown to it. */
-  find(): string {
-    return this.name
+  find(req: IncomingMessage): string | undefined {
+    return this.#finds === undefined || this.#finds(req) ? this.name : undefined
   }
 
-  recall(): undefined {
-    return undefined
+  /** A strategy does not say what it looks for: a request that does not look as if it guessed is shown to it in any case. */
+  recall(_: string, req: IncomingMessage): Promise<Verdict | undefined> | undefined {
+    return this.#showsCredentials(req) ? undefined : this.verify(this.name, req)
   }
 
   verify(_: string, req: IncomingMessage): Promise<Verdict | undefined> {
@@ -59,7 +61,7 @@ export class PassportScheme implements Scheme {
       if (error) resolve(unavailable('strategy-error', 1_000, error))
       else if (user) resolve(this.#verified(user, info, req))
       // A strategy fails for what is missing as it fails for what is wrong.
-      else resolve(this.#hasCredentials(req) ? FAILED : undefined)
+      else resolve(this.#showsCredentials(req) ? FAILED : undefined)
     }
     // Passport writes the actions of a request on the object that it is given: each request needs one of its own.
     const strategy = Object.create(this.#strategy) as PassportStrategy
@@ -78,7 +80,9 @@ export class PassportScheme implements Scheme {
     } catch (error) {
       resolve(unavailable('strategy-threw', 1_000, error))
     }
-    return promise
+    const timer = setTimeout(() => resolve(unavailable('strategy-timeout', 1_000)), this.#timeoutMs)
+    timer.unref()
+    return promise.finally(() => clearTimeout(timer))
   }
 
   challenge(_error?: ChallengeError): string {
@@ -87,12 +91,8 @@ export class PassportScheme implements Scheme {
 
   strip(): void {}
 
-  #hasCredentials(req: IncomingMessage): boolean {
-    try {
-      return this.#finds(req)
-    } catch {
-      return true
-    }
+  #showsCredentials(req: IncomingMessage): boolean {
+    return this.#finds !== undefined || soleLine(req, 'authorization') !== undefined
   }
 
   #verified(user: unknown, info: unknown, req: IncomingMessage): Verdict {
@@ -115,10 +115,6 @@ export class PassportScheme implements Scheme {
     ;(req as { authInfo?: unknown }).authInfo = info ?? {}
     return verified(identity, user)
   }
-}
-
-function hasAuthorization(req: IncomingMessage): boolean {
-  return soleLine(req, 'authorization') !== undefined
 }
 
 function partsOf(user: unknown): IdentityParts {

@@ -105,7 +105,11 @@ test('who is refused does not get through to the upstream', async () => {
 // E15: whoever tries keys out must not learn which of them has ever been one.
 test('an unknown key, one that is nearly right, one that has run out and one that does not begin yet get one and the same answer', async () => {
   const record = (id: string, more: object = {}) => ({ id, hash: hashApiKey(KEY + id), subject: id, ...more })
-  const keys = [record('good'), record('old', { expiresAt: 1 }), record('new', { notBefore: Date.now() + 1e9 })]
+  const keys = [
+    record('good'),
+    record('old', { expiresAt: Date.now() - 1_000 }),
+    record('new', { notBefore: Date.now() + 1e9 }),
+  ]
   const app = await guarded(apiKey({ keys, prefix: 'shop_' }), { failureLimit: false })
   expect((await app.ask({ 'x-api-key': `${KEY}good` })).status).toBe(200)
   const attempts = [

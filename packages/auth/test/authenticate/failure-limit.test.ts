@@ -113,6 +113,32 @@ describe('guessing', () => {
     expect((await app.from('203.0.113.1', unseen)).status).toBe(429)
   })
 
+  // It was verified anew when the answer had run out, and so held up with the guesses.
+  test('a token that is known passes also when it has to be asked again whether it is revoked', async () => {
+    const clock = manualClock()
+    const issuer = await using(startIssuer({ now: () => clock.wallNow() }))
+    let revoked = false
+    const strategy = jwt({
+      issuer: issuer.url,
+      audience: 'api',
+      algorithms: ['RS256'],
+      jwksUri: { uri: issuer.jwksUri, allowHttp: true },
+      isRevoked: async () => revoked,
+      revocation: { cacheMs: 0 },
+      clock,
+    })
+    const app = await guarded(strategy, { failureLimit: { afterFailures: 1 }, clock })
+    const token = await issuer.sign()
+    const ask = () => app.ask({ authorization: `Bearer ${token}` })
+    welcomeOf(await ask())
+    const forged = `${token.split('.').slice(0, 2).join('.')}.${'A'.repeat(342)}`
+    expectInvalidToken(await app.ask({ authorization: `Bearer ${forged}` }))
+    expect((await app.ask({ authorization: `Bearer ${forged}` })).status).toBe(429)
+    welcomeOf(await ask())
+    revoked = true
+    expectInvalidToken(await ask())
+  })
+
   // The cache of good passwords was asked before the limit: whoever had to wait got 429 for each wrong guess and 200 for the
   // right one, as often and as fast as he liked, as long as the user himself was at work.
   test('a password that is remembered has to wait like any other one', async () => {

@@ -30,7 +30,8 @@ describe('a scheme of the app’s own that breaks its promise: 503, nobody gets 
       'recall lets in without saying whom, and verify throws',
       { recall: () => ({ outcome: 'verified' }), verify: boom },
     ],
-    ['recall returns rubbish, and verify throws', { recall: () => true, verify: boom }],
+    ['recall returns rubbish', { recall: () => 'good:a' }],
+    ['recall rejects', { recall: async () => boom() }],
   ])('%s', async (_name, parts) => {
     const app = await guarded([testScheme('one', parts as never), testScheme('two')])
     for (let i = 0; i < 2; i++)
@@ -40,7 +41,6 @@ describe('a scheme of the app’s own that breaks its promise: 503, nobody gets 
 
   test.each<[string, Partial<Record<keyof Scheme, unknown>>]>([
     ['recall throws', { recall: boom }],
-    ['recall returns rubbish', { recall: () => 'good:a' }],
     ['claimant throws', { claimant: boom }],
     [
       'verify returns a thenable that is no promise',

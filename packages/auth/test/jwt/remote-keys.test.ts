@@ -347,6 +347,22 @@ describe('last known good keys', () => {
     expect(good!.active).toBe(true)
   })
 
+  test('are given up in time also while a fetch is under way', async () => {
+    const keys = remoteKeys({ freshMs: 60_000, maxStaleMs: 120_000 })
+    const [good] = await later(keys, kid())
+    const release = issuer.jwks.hold()
+    clock.advance(179_999)
+    keys.keepFresh()
+    expect(now(keys, kid())).toEqual([good])
+    clock.advance(1)
+    keys.keepFresh()
+    expect(good!.active).toBe(false)
+    await eventually(() => issuer.jwks.requests === 2)
+    release()
+    expect((await later(keys, kid()))[0]).toBe(good)
+    expect([good!.active, issuer.jwks.requests]).toEqual([true, 2])
+  })
+
   test('are not used when nobody has asked for longer than that', async () => {
     const keys = remoteKeys({ freshMs: 60_000, maxStaleMs: 0 })
     await later(keys, kid())

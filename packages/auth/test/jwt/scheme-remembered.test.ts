@@ -122,7 +122,7 @@ describe('100,000 different tokens', () => {
       serve(async (req, res) => {
         const [from, count] = req.url!.slice(1).split('-').map(Number) as [number, number]
         await run(count, from, (token) => {
-          const verdict = strategy.scheme.recall(token, req) ?? (strategy.scheme.verify(token, req) as Verdict)
+          const verdict = (strategy.scheme.recall(token, req) ?? strategy.scheme.verify(token, req)) as Verdict
           outcomes.set(verdict.outcome, (outcomes.get(verdict.outcome) ?? 0) + 1)
           most = Math.max(most, strategy.remembered)
         })

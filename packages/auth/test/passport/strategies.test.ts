@@ -5,7 +5,7 @@ import { ExtractJwt, Strategy as PassportJwt } from 'passport-jwt'
 import { describe, expect, test } from 'vitest'
 import { jwt } from '../../src/jwt/jwt.ts'
 import { passportScheme } from '../../src/schemes.ts'
-import { challengeOf, testScheme } from '../authenticate/support.ts'
+import { challengeOf, testScheme, verdictOn } from '../authenticate/support.ts'
 import { expectRefused, guarded, using, welcomeOf } from '../support/api.ts'
 import { startIssuer } from '../support/issuer.ts'
 
@@ -161,6 +161,34 @@ describe('whose user it is', () => {
     if (subject === undefined) expectRefused(reply, 'invalid_credentials', CHALLENGE)
     else expect(welcomeOf(reply)).toMatchObject({ subject, user })
   })
+
+  test('one that never says anything: 503 after its time, and the next request is served', async () => {
+    const silent = new HandWritten((actions, req) => {
+      if (req.headers['x-ok'] !== undefined) actions.success({ id: 1 })
+    })
+    const app = await guarded(passportScheme(silent, { timeoutMs: 50 }))
+    expectRefused(await app.ask(AUTHORIZATION), 'authentication_unavailable')
+    expectRefused(await app.ask(), 'authentication_unavailable')
+    expect(welcomeOf(await app.ask({ ...AUTHORIZATION, 'x-ok': '1' })).subject).toBe('1')
+  })
+
+  // Each request was held against the limit before the strategy was asked, also those that showed nothing it reads: one who
+  // guessed shut the door for all others behind his address.
+  test.each([undefined, (req: IncomingMessage) => req.headers.authorization !== undefined])(
+    'failures of it hold nobody up who shows it nothing (finds: %s)',
+    async (finds) => {
+      const strategy = new HandWritten((actions) => actions.fail())
+      const known = testScheme('one', { recall: (credentials) => verdictOn('one', credentials) })
+      const app = await guarded([passportScheme(strategy, finds === undefined ? {} : { finds }), known], {
+        failureLimit: { afterFailures: 1 },
+        optional: true,
+      })
+      expectRefused(await app.ask(AUTHORIZATION), 'invalid_credentials', CHALLENGE)
+      expect((await app.ask(AUTHORIZATION)).status).toBe(429)
+      expect(welcomeOf(await app.ask({ one: 'good:a' })).subject).toBe('a')
+      expect((await app.ask()).status).toBe(200)
+    },
+  )
 
   test('identity says so in its own words; name and challenge as well', async () => {
     const strategy = passportScheme(

@@ -67,7 +67,7 @@ async function tell(scheme: Scheme, req: IncomingMessage, res: ServerResponse): 
   if (found === undefined) return { outcome: 'nothing', remembered: false }
   if (typeof found !== 'string') return { ...found, remembered: false }
   const known = scheme.recall(found, req)
-  const verdict = known ?? (await scheme.verify(found, req))
+  const verdict = await (known ?? scheme.verify(found, req))
   const remembered = known !== undefined
   if (verdict === undefined) return { outcome: 'nothing', remembered }
   if (verdict.outcome === 'verified') {
