@@ -28,7 +28,7 @@ async function main(): Promise<number> {
     results.push(result)
     verdicts.push(...judge(result))
   }
-  for (const { run } of checks) verdicts.push(...(await run(print)))
+  for (const { run } of checks) verdicts.push(...(await run(print, timing)))
 
   const report = markdown(environment, timing, results, verdicts)
   print('')

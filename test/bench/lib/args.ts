@@ -3,12 +3,12 @@ import type { Timing } from './measure.ts'
 
 export const USAGE = `pnpm bench [options]
 
-  --quick            2 rounds of 2 s: to see that everything runs, not to measure
+  --quick            2 rounds of 2 s, 12 slices: to see that everything runs, not to measure
   --rounds <n>       rounds of each scenario (5)
   --seconds <n>      length of a measured window (4)
   --warmup <n>       seconds before it (3)
-  --only <regex>     of "<scenario>/<gateway>", "choice", "auth-alone", "auth-memory", "auth-timing", "memory" and
-                     "cache-memory", for example --only 1kb, --only '^memory'
+  --only <regex>     of "<scenario>/<gateway>", "choice", "auth-added", "auth-alone", "auth-memory", "auth-timing",
+                     "memory" and "cache-memory", for example --only 1kb, --only '^memory'
   --write            put the table into docs/benchmarks.md
   --strict           end with an error when a goal is missed
   --no-build         measure dist as it is`
@@ -45,6 +45,7 @@ export function readArguments(argv: readonly string[]): Arguments {
       rounds: positive('rounds', values.rounds, values.quick ? 2 : 5),
       measureMs: 1_000 * positive('seconds', values.seconds, values.quick ? 2 : 4),
       warmupRequests: values.quick ? 2_000 : 20_000,
+      slices: values.quick ? 12 : 120,
       warmupMs: 1_000 * positive('warmup', values.warmup, values.quick ? 1 : 3),
     },
     only: new RegExp(values.only ?? '', 'i'),

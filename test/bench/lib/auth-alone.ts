@@ -1,4 +1,4 @@
-import { MAX_FIRST_MICROS, MAX_KEY_MICROS, MAX_REMEMBERED_MICROS } from './auth-scenarios.ts'
+import { MAX_FIRST_MICROS, MAX_KEY_MICROS, MAX_REMEMBERED_MICROS } from './auth-added.ts'
 import { Child } from './child.ts'
 import { GATEWAY_CORE } from './measure.ts'
 import type { AloneOrder, AloneResult } from './protocol.ts'
@@ -24,7 +24,7 @@ const CASES: readonly Case[] = [
   { what: 'an API key, one of a thousand', order: { credentials: 'api-key' }, maxMicros: MAX_KEY_MICROS },
 ]
 
-/** What `authenticate()` itself takes, without any I/O: in the scenarios it is one or two hundredths of a request. */
+/** What `authenticate()` itself takes, without any I/O: of a whole request it is one or two hundredths. */
 export async function measureAlone(print: (line: string) => void): Promise<readonly Verdict[]> {
   const differences = new Map<Case, number[]>(CASES.map((each) => [each, []]))
   const child = new Child('auth-alone', { core: GATEWAY_CORE })

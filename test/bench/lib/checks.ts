@@ -1,7 +1,9 @@
+import { measureAdded } from './auth-added.ts'
 import { measureAlone } from './auth-alone.ts'
 import { checkTokens } from './auth-memory.ts'
 import { checkTiming } from './auth-timing.ts'
 import { measureChoices } from './choices.ts'
+import type { Timing } from './measure.ts'
 import type { Verdict } from './verdict.ts'
 
 type Print = (line: string) => void
@@ -9,11 +11,12 @@ type Print = (line: string) => void
 /** What is looked at beside the scenarios. */
 export interface Check {
   readonly name: string
-  run(print: Print): Promise<readonly Verdict[]>
+  run(print: Print, timing: Timing): Promise<readonly Verdict[]>
 }
 
 export const CHECKS: readonly Check[] = [
   { name: 'choice', run: measureChoices },
+  { name: 'auth-added', run: measureAdded },
   { name: 'auth-alone', run: measureAlone },
   { name: 'auth-memory', run: checkTokens },
   { name: 'auth-timing', run: checkTiming },

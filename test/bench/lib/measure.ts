@@ -30,6 +30,8 @@ export interface Timing {
   /** Least number of requests before the window opens; a thousand targets need some before each has its connections. */
   readonly warmupRequests: number
   readonly measureMs: number
+  /** Short measured windows of each mount, where several are compared within one process. */
+  readonly slices: number
 }
 
 /** One measured window of one contender. */
@@ -205,7 +207,7 @@ function summarise({ fields, result }: Driven, peakBytes?: number): Omit<Sample,
 }
 
 /** Each round begins with another contender, so that none always runs after the same one. */
-function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
+export function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
   const at = by % items.length
   return [...items.slice(at), ...items.slice(0, at)]
 }

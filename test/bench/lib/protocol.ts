@@ -63,9 +63,9 @@ export interface GatewayReady {
   readonly pids?: readonly number[]
 }
 
-/** One order to the load generator: to ask twice and compare the answers, or to measure. */
+/** One order to the load generator: to ask twice and compare the answers, to measure, or to run one slice of load, of `measureMs`. */
 export interface LoadOrder {
-  readonly phase: 'verify' | 'measure'
+  readonly phase: 'verify' | 'measure' | 'slice'
   readonly port: number
   readonly host: string
   /** Paths to ask for, in turn. */
@@ -108,6 +108,11 @@ export interface LoadResult {
   readonly maxMs: number
   readonly errors: number
   readonly firstError?: string
+}
+
+export interface SliceResult {
+  /** Requests that were answered; none is left that was not. */
+  readonly completed: number
 }
 
 /** One order to the process that measures choices. */
@@ -165,6 +170,24 @@ export interface AloneOrder {
 export interface AloneResult {
   /** CPU of one request, in nanoseconds. */
   readonly nanos: number
+}
+
+/** What stands before the proxy at one of several mounts; `layer` is a handler that does nothing, `jwt-first` remembers nothing. */
+export type AddedStage = 'nothing' | 'layer' | CredentialKind | 'jwt-first'
+
+/** Start of the process that has several mounts. */
+export interface AddedSetup {
+  readonly upstream: string
+  /** At most ten: a digit chooses among them. */
+  readonly stages: readonly AddedStage[]
+  /** What tokens and keys are checked with. */
+  readonly jwt: GatewayContext['params']
+  readonly apiKey: GatewayContext['params']
+}
+
+/** User and system time of a process so far, all its threads. */
+export interface CpuTime {
+  readonly cpuMicros: number
 }
 
 /** One order to the process that shows many tokens to one `jwt()`. */

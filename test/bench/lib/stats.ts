@@ -24,6 +24,26 @@ export function welchT(a: Moments, b: Moments): number {
   return error === 0 ? 0 : (a.mean - b.mean) / error
 }
 
+/**
+ * Where the median of what `values` were drawn from lies with a certainty of 95 %, whatever its distribution: between two
+ * of the sorted values, since each one is above that median or below it as a coin falls. All of them when they are too few.
+ */
+export function medianInterval(values: readonly number[]): readonly [least: number, most: number] {
+  const sorted = [...values].sort((a, b) => a - b)
+  const count = sorted.length
+  let left = 0
+  // The chance that exactly `left` of them are below, and that so many or fewer are.
+  let chance = 0.5 ** count
+  let tail = chance
+  while (left < count >> 1) {
+    chance *= (count - left) / (left + 1)
+    if (tail + chance > 0.025) break
+    tail += chance
+    left += 1
+  }
+  return [sorted[left]!, sorted[count - 1 - left]!]
+}
+
 /** The middle value; of an even number, the mean of the two in the middle. */
 export function median(values: readonly number[]): number | undefined {
   if (values.length === 0) return undefined

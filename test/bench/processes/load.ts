@@ -5,8 +5,9 @@
 import { expectedBody } from '../lib/body.ts'
 import { type Answer, Connection } from '../lib/connection.ts'
 import { cpuMicrosOf } from '../lib/proc.ts'
-import type { LoadOrder, LoadResult, VerifyResult } from '../lib/protocol.ts'
+import type { LoadOrder, LoadResult, SliceResult, VerifyResult } from '../lib/protocol.ts'
 import { type Headers, NumberedRequest, numberedPath, requestBytes } from '../lib/request-bytes.ts'
+import { SliceLoad } from '../lib/slices.ts'
 
 /** Highest rate that the table of latencies has room for. */
 const MAX_PER_SECOND = 250_000
@@ -144,12 +145,22 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   }
 }
 
+let slices: SliceLoad | undefined
+
+/** Over connections that are opened for the first one. */
+async function slice(order: LoadOrder): Promise<SliceResult> {
+  slices ??= await SliceLoad.open(order)
+  return await slices.run(order)
+}
+
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
+const PHASES = { verify, measure: run, slice }
+
 process.on('message', (order: LoadOrder) => {
-  const work: Promise<VerifyResult | LoadResult> = order.phase === 'verify' ? verify(order) : run(order)
+  const work: Promise<VerifyResult | LoadResult | SliceResult> = PHASES[order.phase](order)
   work.then(
     (result) => process.send?.({ result }),
     (error: Error) => process.send?.({ error: error.message }),

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { ConfigError, type ConfigFault, type Exchange } from '@postern/contracts'
 import { bearerChallenge, type ChallengeError } from '../challenge.ts'
 import { apiKeyUsed } from '../channels.ts'
+import { isSameInConstantTime, ShownBefore } from '../credentials/shown-before.ts'
 import { isNow, type NoAnswer } from '../credentials/timed-call.ts'
 import { type TokenSource, TokenSources } from '../credentials/token-sources.ts'
 import { withUser } from '../credentials/user-of.ts'
@@ -31,6 +32,7 @@ const SHOWN = Buffer.alloc(32)
 export class ApiKeyScheme implements Scheme {
   readonly name: string
   readonly #options: ResolvedApiKeyOptions
+  readonly #shown = new ShownBefore<ApiKeyEntry>(isSameInConstantTime)
   readonly #sources: TokenSources
   readonly #challengeName: string
   readonly #table: KeyTable | undefined
@@ -40,7 +42,7 @@ export class ApiKeyScheme implements Scheme {
     const { name, from, maxKeyBytes, entries, lookup, clock } = options
     this.name = name
     this.#options = options
-    this.#sources = new TokenSources(from, maxKeyBytes)
+    this.#sources = new TokenSources(from, maxKeyBytes, this.#shown)
     this.#challengeName = challengeNameOf(from)
     this.#table = entries === undefined ? undefined : new KeyTable(entries)
     this.#remembered = lookup === undefined ? undefined : new RememberedKeys(name, lookup, clock)
@@ -50,11 +52,16 @@ export class ApiKeyScheme implements Scheme {
     return this.#sources.find(req, exchange)
   }
 
-  recall(key: string): Verified | undefined {
+  recall(key: string, req: IncomingMessage): Verified | undefined {
     if (!this.#hasPrefix(key)) return undefined
-    const digest = hashApiKey(key)
+    const shown = this.#shown.of(req, key)
+    const known = shown?.known
+    const digest = known?.hash ?? hashApiKey(key)
     const entry = this.#table === undefined ? this.#remembered!.recall(digest) : this.#table.find(digest)
-    if (entry?.verified === undefined || this.#faultOf(entry, digest) !== undefined) return undefined
+    if (entry?.verified === undefined) return undefined
+    // An entry that was compared with this very key is not compared again; one that has taken its place is.
+    if ((entry === known ? this.#dateFault(entry) : this.#faultOf(entry, digest)) !== undefined) return undefined
+    if (shown !== undefined) shown.known = entry
     this.#tellUse(entry)
     return entry.verified
   }
@@ -118,10 +125,13 @@ export class ApiKeyScheme implements Scheme {
 
   #faultOf(entry: ApiKeyEntry, digest: string): Refused | undefined {
     SHOWN.write(digest, 'hex')
-    if (!timingSafeEqual(entry.digest, SHOWN)) return UNKNOWN
+    return timingSafeEqual(entry.digest, SHOWN) ? this.#dateFault(entry) : UNKNOWN
+  }
+
+  #dateFault({ notBeforeMs, expiresAtMs }: ApiKeyEntry): Refused | undefined {
     const nowMs = this.#options.clock.wallNow()
-    if (nowMs >= entry.expiresAtMs) return EXPIRED
-    return nowMs < entry.notBeforeMs ? NOT_YET : undefined
+    if (nowMs >= expiresAtMs) return EXPIRED
+    return nowMs < notBeforeMs ? NOT_YET : undefined
   }
 
   #verdictOf(found: ApiKeyEntry | undefined | NoAnswer, digest: string, req: IncomingMessage): Soon<Verdict> {

@@ -7,6 +7,7 @@ import { HeaderPlace } from './places/header-place.ts'
 import { AMBIGUOUS, type Place } from './places/place.ts'
 import { QueryPlace } from './places/query-place.ts'
 import { SubprotocolPlace } from './places/subprotocol-place.ts'
+import type { ShownBefore } from './shown-before.ts'
 import type { TokenSource } from './token-source.ts'
 
 export { tokenSourcesOption } from './source-option.ts'
@@ -29,11 +30,10 @@ export class TokenSources {
   /**
    * @param list as {@link tokenSourcesOption} has checked it
    * @param maxBytes longest token that is looked at
-   * @param isParsed true where whoever verifies a token reads each of its characters anyway: then that is not done here for
-   *   each request, which would cost as much as the rest
+   * @param shown remembers what connections show in a header
    */
-  constructor(list: readonly TokenSource[], maxBytes: number, isParsed = false) {
-    this.#places = list.map((source) => placeOf(source, maxBytes, isParsed))
+  constructor(list: readonly TokenSource[], maxBytes: number, shown?: ShownBefore<unknown>) {
+    this.#places = list.map((source) => placeOf(source, maxBytes, shown))
     this.secretNames = Object.freeze({
       headers: list.flatMap((source) => (typeof source === 'object' && 'header' in source ? [source.header] : [])),
       query: list.flatMap((source) => (typeof source === 'object' && 'query' in source ? [source.query] : [])),
@@ -61,10 +61,10 @@ export class TokenSources {
   }
 }
 
-function placeOf(source: TokenSource, maxBytes: number, isParsed: boolean): Place {
-  if (source === 'header') return new HeaderPlace({ header: 'authorization', scheme: 'Bearer' }, maxBytes, isParsed)
+function placeOf(source: TokenSource, maxBytes: number, shown: ShownBefore<unknown> | undefined): Place {
+  if (source === 'header') return new HeaderPlace({ header: 'authorization', scheme: 'Bearer' }, maxBytes, shown)
   if (typeof source === 'function') return new FunctionPlace(source, maxBytes)
-  if ('header' in source) return new HeaderPlace(source, maxBytes, isParsed)
+  if ('header' in source) return new HeaderPlace(source, maxBytes, shown)
   if ('query' in source) return new QueryPlace(source, maxBytes)
   if ('cookie' in source) return new CookiePlace(source, maxBytes)
   return new SubprotocolPlace(source, maxBytes)

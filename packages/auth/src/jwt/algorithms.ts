@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto'
+import type { AsymmetricKeyDetails, KeyObject } from 'node:crypto'
 import { JWT_ALGORITHMS, type JwtAlgorithm } from './key-set.ts'
 
 /** What an algorithm is made of (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). */
@@ -57,15 +57,28 @@ export function fits(algorithm: JwtAlgorithm, key: KeyObject): boolean {
     case 'rsa-pss':
       return type === 'rsa' || (type === 'rsa-pss' && allowsPss(key, traits))
     case 'ecdsa':
-      return type === 'ec' && key.asymmetricKeyDetails?.namedCurve === traits.curve
+      return type === 'ec' && detailsOf(key).namedCurve === traits.curve
     case 'eddsa':
       return type === 'ed25519' || (type === 'ed448' && traits.curve === undefined)
   }
 }
 
+/** What Node reads anew out of a key each time that it is asked. */
+const known = new WeakMap<KeyObject, AsymmetricKeyDetails>()
+
+/** Size and curve of an asymmetric key. */
+export function detailsOf(key: KeyObject): AsymmetricKeyDetails {
+  let details = known.get(key)
+  if (details === undefined) {
+    details = key.asymmetricKeyDetails ?? {}
+    known.set(key, details)
+  }
+  return details
+}
+
 /** An id-RSASSA-PSS key may be bound to a hash and a least salt length (RFC 4055 §3.1); the salt of JWA is as long as the hash. */
 function allowsPss(key: KeyObject, traits: Traits): boolean {
-  const { hashAlgorithm, mgf1HashAlgorithm, saltLength } = key.asymmetricKeyDetails ?? {}
+  const { hashAlgorithm, mgf1HashAlgorithm, saltLength } = detailsOf(key)
   return (
     (hashAlgorithm === undefined || hashAlgorithm === traits.hash) &&
     (mgf1HashAlgorithm === undefined || mgf1HashAlgorithm === traits.hash) &&
@@ -76,7 +89,7 @@ function allowsPss(key: KeyObject, traits: Traits): boolean {
 /** For messages: what a key is, without any of its material. */
 export function describeKey(key: KeyObject): string {
   if (key.type === 'secret') return `a secret of ${key.symmetricKeySize} bytes`
-  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
+  const { modulusLength, namedCurve } = detailsOf(key)
   const type = key.asymmetricKeyType ?? 'unknown'
   if (modulusLength !== undefined) return `a key of type ${type} with ${modulusLength} bits`
   return `a key of type ${type}${namedCurve === undefined ? '' : ` on the curve ${namedCurve}`}`

@@ -3,6 +3,7 @@ import type { Clock, Exchange } from '@postern/contracts'
 import { bearerChallenge, type ChallengeError } from '../challenge.ts'
 import { claimAt, namesAt } from '../claim-path.ts'
 import { certificateBinding } from '../client-certificate/binding.ts'
+import { isSame, ShownBefore } from '../credentials/shown-before.ts'
 import { isNow } from '../credentials/timed-call.ts'
 import { TokenSources } from '../credentials/token-sources.ts'
 import { withUser } from '../credentials/user-of.ts'
@@ -42,6 +43,7 @@ const USER_TIMEOUT_MS = 5_000
 export class JwtScheme implements Scheme {
   readonly name: string
   readonly #options: ResolvedJwtOptions
+  readonly #shown = new ShownBefore<VerifiedToken>(isSame)
   readonly #sources: TokenSources
   readonly #tokens: VerifiedTokens
   readonly #clock: Clock
@@ -51,7 +53,7 @@ export class JwtScheme implements Scheme {
   constructor(options: ResolvedJwtOptions) {
     this.name = options.name
     this.#options = options
-    this.#sources = new TokenSources(options.from, options.maxTokenBytes, true)
+    this.#sources = new TokenSources(options.from, options.maxTokenBytes, this.#shown)
     this.#tokens = new VerifiedTokens(options.rememberBytes)
     this.#clock = options.clock
   }
@@ -72,8 +74,13 @@ export class JwtScheme implements Scheme {
 
   recall(token: string, req: IncomingMessage): Soon<Verdict> | undefined {
     const nowMs = this.#clock.wallNow()
-    const entry = this.#tokens.get(token, nowMs)
-    if (entry === undefined) return undefined
+    const shown = this.#shown.of(req, token)
+    let entry = shown?.known
+    if (entry === undefined || !this.#tokens.isHeld(entry, nowMs)) {
+      entry = this.#tokens.get(token, nowMs)
+      if (shown !== undefined) shown.known = entry
+      if (entry === undefined) return undefined
+    }
     // Otherwise nobody would ask for new keys as long as only known tokens come, and a key that was withdrawn would last.
     entry.issuer.keys.keepFresh()
     // It may just have found that the keys are too old to be used any longer.
@@ -161,6 +168,7 @@ export class JwtScheme implements Scheme {
       key,
       expiresAtMs: holdsUntilMs(claims, issuer.rules),
       bound: claims.cnf !== undefined,
+      era: this.#tokens.era,
       checkedUntilMs: this.#options.revocation === undefined ? Number.POSITIVE_INFINITY : 0,
       revoked: false,
     }

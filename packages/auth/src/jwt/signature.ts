@@ -1,5 +1,5 @@
 import { constants, createHmac, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
-import { fits, traitsOf } from './algorithms.ts'
+import { detailsOf, fits, traitsOf } from './algorithms.ts'
 import type { JwtAlgorithm } from './key-set.ts'
 
 /**
@@ -73,7 +73,7 @@ function isZero(bytes: Buffer): boolean {
 }
 
 function modulusBytes(key: KeyObject): number {
-  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)
+  return Math.ceil((detailsOf(key).modulusLength ?? 0) / 8)
 }
 
 function octets(text: string): Buffer {

@@ -15,6 +15,8 @@ export interface VerifiedToken {
   /** True when the token is bound to a client certificate, which every request has to show (RFC 8705 §3). */
   readonly bound: boolean
   /** Until when, in milliseconds since the Unix epoch, it need not be asked whether the token is revoked; Infinity where nobody is asked. */
+  /** See {@link VerifiedTokens.era}. */
+  readonly era: number
   checkedUntilMs: number
   revoked: boolean
 }
@@ -30,6 +32,7 @@ const BYTES_OF_TOKEN_BYTE = 3
  */
 export class VerifiedTokens {
   readonly #tokens: LRUCache<string, VerifiedToken> | undefined
+  #era = 0
 
   /** @param maxBytes 0: nothing is remembered */
   constructor(maxBytes: number) {
@@ -41,13 +44,23 @@ export class VerifiedTokens {
     return this.#tokens?.size ?? 0
   }
 
+  /** Whether an entry that was found before still holds, without a look into the table. */
+  isHeld(entry: VerifiedToken, nowMs: number): boolean {
+    return entry.expiresAtMs > nowMs && entry.key.active && entry.era === this.#era
+  }
+
+  /** Of entries that are made now; ends with {@link clear}. */
+  get era(): number {
+    return this.#era
+  }
+
   /** The entry of a token, if it still holds. */
   get(token: string, nowMs: number): VerifiedToken | undefined {
     const tokens = this.#tokens
     if (tokens === undefined) return undefined
     const id = idOf(token)
     const entry = tokens.get(id)
-    if (entry === undefined || (entry.expiresAtMs > nowMs && entry.key.active)) return entry
+    if (entry === undefined || this.isHeld(entry, nowMs)) return entry
     tokens.delete(id)
     return undefined
   }
@@ -57,6 +70,7 @@ export class VerifiedTokens {
   }
 
   clear(): void {
+    this.#era++
     this.#tokens?.clear()
   }
 }

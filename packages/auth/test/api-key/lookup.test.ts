@@ -130,7 +130,7 @@ describe('an unknown key', () => {
     const { scheme } = apiKeys({ lookup, maxEntries: 10 })
     await scheme.verify(key, {} as never)
     for (let i = 0; i < 200; i++) await scheme.verify(`made-up-${i}`, {} as never)
-    expect(scheme.recall(key)).toMatchObject({ outcome: 'verified' })
+    expect(scheme.recall(key, {} as never)).toMatchObject({ outcome: 'verified' })
     expect(asked.filter((hash) => hash === record.hash)).toHaveLength(1)
   })
 
@@ -155,7 +155,7 @@ describe('an unknown key', () => {
     const waiting = Array.from({ length: MAX_IN_FLIGHT }, (_, i) => scheme.verify(`made-up-${i}`, {} as never))
     expect(scheme.verify('one-too-many', {} as never)).toMatchObject({ outcome: 'unavailable', reason: 'lookup-busy' })
     expect(answers).toHaveLength(MAX_IN_FLIGHT)
-    expect(scheme.recall(key)).toMatchObject({ outcome: 'verified' })
+    expect(scheme.recall(key, {} as never)).toMatchObject({ outcome: 'verified' })
     for (const answer of answers) answer()
     for (const verdict of await Promise.all(waiting)) expect(verdict).toMatchObject({ reason: 'unknown-key' })
     expect(scheme.verify('now-there-is-room', {} as never)).toBeInstanceOf(Promise)
@@ -330,6 +330,6 @@ describe('forget()', () => {
     expect(await after).toMatchObject({ outcome: 'refused' })
     answers[0]?.(record)
     await before
-    expect(scheme.recall(key)).toBeUndefined()
+    expect(scheme.recall(key, {} as never)).toBeUndefined()
   })
 })

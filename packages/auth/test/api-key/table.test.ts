@@ -40,8 +40,8 @@ describe('a key of the table', () => {
     const { scheme } = apiKeys({ keys: [record] })
     const first = scheme.verify(key, {} as never)
     expect(first).not.toBeInstanceOf(Promise)
-    expect(scheme.recall(key)).toBe(first)
-    expect(scheme.recall(key)).toBe(first)
+    expect(scheme.recall(key, {} as never)).toBe(first)
+    expect(scheme.recall(key, {} as never)).toBe(first)
   })
 
   test('is no key with one character changed, added or taken away', () => {
@@ -54,7 +54,7 @@ describe('a key of the table', () => {
     fc.assert(
       fc.property(changed, (other) => {
         fc.pre(other !== key)
-        expect(scheme.recall(other)).toBeUndefined()
+        expect(scheme.recall(other, {} as never)).toBeUndefined()
         expect(scheme.verify(other, {} as never)).toMatchObject({ outcome: 'refused', isGuess: true })
       }),
     )

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Exchange, HeaderEdit } from '@postern/contracts'
 import type { Refused } from '../../scheme.ts'
 import { soleLine, TWICE } from '../header-lines.ts'
+import type { ShownBefore } from '../shown-before.ts'
 import type { HeaderSource } from '../token-source.ts'
 import { AMBIGUOUS, checked, MALFORMED, type Place, TOO_LONG } from './place.ts'
 
@@ -14,16 +15,15 @@ export class HeaderPlace implements Place {
   readonly #scheme: string | undefined
   readonly #lowerScheme: string
   readonly #maxBytes: number
-  readonly #isParsed: boolean
+  readonly #shown: ShownBefore<unknown> | undefined
   readonly #removal: HeaderEdit
 
-  /** @param isParsed see `TokenSources` */
-  constructor(source: HeaderSource, maxBytes: number, isParsed: boolean) {
+  constructor(source: HeaderSource, maxBytes: number, shown?: ShownBefore<unknown>) {
     this.#name = source.header.toLowerCase()
     this.#scheme = source.scheme
     this.#lowerScheme = source.scheme?.toLowerCase() ?? ''
     this.#maxBytes = maxBytes
-    this.#isParsed = isParsed
+    this.#shown = shown
     this.#removal = Object.freeze({ op: 'remove', name: this.#name })
   }
 
@@ -31,7 +31,11 @@ export class HeaderPlace implements Place {
     const value = soleLine(req, this.#name)
     if (value === undefined) return undefined
     if (value === TWICE) return AMBIGUOUS
-    return this.#scheme === undefined ? checked(value, this.#maxBytes) : this.#behind(this.#scheme, value)
+    const before = this.#shown?.find(req, value)
+    if (before !== undefined) return before
+    const token = this.#scheme === undefined ? checked(value, this.#maxBytes) : this.#behind(this.#scheme, value)
+    if (typeof token === 'string') this.#shown?.note(req, value, token)
+    return token
   }
 
   /** Takes the whole field out, whatever scheme it holds: it is the gateway's to read. */
@@ -47,8 +51,7 @@ export class HeaderPlace implements Place {
     if (value.length - length - 1 > this.#maxBytes) return TOO_LONG
     if (value.charCodeAt(length) !== 0x20) return MALFORMED
     const token = value.slice(length + 1)
-    const isWhole = this.#isParsed ? token !== '' && !token.includes(' ') : TOKEN68.test(token)
-    return isWhole ? token : MALFORMED
+    return TOKEN68.test(token) ? token : MALFORMED
   }
 }
 
