@@ -37,8 +37,10 @@ const MOUNTS: readonly Mount[] = [
   BASE,
   { what: 'a layer of Express that does nothing', stage: 'layer' },
   { what: 'an RS256 token that is remembered', stage: 'jwt', maxMicros: MAX_REMEMBERED_MICROS },
+  { what: 'the same where the connection does not remember it', stage: 'jwt-hashed' },
   { what: 'an RS256 token that is verified anew', stage: 'jwt-first', maxMicros: MAX_FIRST_MICROS },
   { what: 'an API key, one of a thousand', stage: 'api-key', maxMicros: MAX_KEY_MICROS },
+  { what: 'a key where the connection does not remember it', stage: 'api-key-hashed' },
 ]
 
 /** What `authenticate()` adds to a proxied request: several mounts in one process, measured in short slices by turns. */
@@ -73,7 +75,7 @@ function orderOf(mount: Mount, index: number, port: number, headers: LoadOrder['
     paths: [`/${index}${ONE_PATH}`],
     numbered: false,
     headers,
-    guarded: mount.maxMicros !== undefined,
+    guarded: mount.stage !== 'nothing' && mount.stage !== 'layer',
     connections: CONNECTIONS,
     bodyBytes: BODY_BYTES,
     status: 200,

@@ -172,8 +172,11 @@ export interface AloneResult {
   readonly nanos: number
 }
 
-/** What stands before the proxy at one of several mounts; `layer` is a handler that does nothing, `jwt-first` remembers nothing. */
-export type AddedStage = 'nothing' | 'layer' | CredentialKind | 'jwt-first'
+/**
+ * What stands before the proxy at one of several mounts: `layer` is a handler that does nothing, `jwt-first` remembers nothing,
+ * and the `-hashed` ones are found by a function, so that no connection remembers what it showed last.
+ */
+export type AddedStage = 'nothing' | 'layer' | CredentialKind | `${CredentialKind}-hashed` | 'jwt-first'
 
 /** Start of the process that has several mounts. */
 export interface AddedSetup {

@@ -3,7 +3,7 @@
  * to the first, for `/1…` to the second: by a switch, so that none passes through the layers of the others. Any message is
  * answered with the CPU time of the process so far.
  */
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { authenticate } from '@postern/auth'
 import { harden, proxy } from '@postern/proxy'
 import express, { type RequestHandler } from 'express'
@@ -19,7 +19,14 @@ const STAGES: Readonly<Record<AddedStage, () => RequestHandler | undefined>> = {
   layer: () => (_req, _res, next) => next(),
   jwt: () => authenticate(strategyOf(jwt)),
   'jwt-first': () => authenticate(strategyOf({ ...jwt, rememberBytes: 0 })),
+  'jwt-hashed': () => authenticate(strategyOf(jwt, (req) => fieldOf(req, 'authorization')?.slice('Bearer '.length))),
   'api-key': () => authenticate(strategyOf(apiKey)),
+  'api-key-hashed': () => authenticate(strategyOf(apiKey, (req) => fieldOf(req, 'x-api-key'))),
+}
+
+function fieldOf({ rawHeaders }: IncomingMessage, name: string): string | undefined {
+  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]!.toLowerCase() === name) return rawHeaders[i + 1]
+  return undefined
 }
 
 const forward = proxy(upstream)
