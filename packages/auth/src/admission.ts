@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Exchange } from '@postern/contracts'
+import type { Exchange, ExchangeObserver } from '@postern/contracts'
 import type { Scheme, Verified } from './scheme.ts'
 
 /** What `authenticate()` leaves on a request for the stages of this package behind it; one object for many requests. */
@@ -26,4 +26,11 @@ export function admit(exchange: Exchange, admission: Admission, verified: Verifi
   if (verified === undefined) return
   exchange.identity = verified.identity
   req.user = verified.user
+}
+
+const NOBODY: ExchangeObserver = { onExchangeClosed() {} }
+
+/** Before a wait: an exchange that nobody watches does not notice that its client has left. */
+export function watch(exchange: Exchange): void {
+  exchange.observe(NOBODY)
 }

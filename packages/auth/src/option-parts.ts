@@ -19,15 +19,6 @@ export function whole(least: number, most: number) {
   )
 }
 
-/** A number within bounds. */
-export function within(least: number, most: number) {
-  const wanted = `not a number from ${least} to ${most}`
-  return v.pipe(
-    v.number(wanted),
-    v.check((value) => value >= least && value <= most, wanted),
-  )
-}
-
 export const milliseconds = whole(0, MAX_MS)
 
 /** The name of a header field; lower case when it is resolved. */
@@ -47,9 +38,14 @@ function isClock(value: unknown): boolean {
 const NAME = 'not a name of 1 to 128 characters'
 
 /** The name of a scheme or a stage. */
+export const name = v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME))
+
+/** {@link name}, with a default. */
 export function nameOption(standard: string) {
-  return v.optional(v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME)), standard)
+  return v.optional(name, standard)
 }
+
+export const errorsOption = v.optional(v.picklist(['respond', 'next'], 'not "respond" or "next"'), 'respond')
 
 /** The realm of a challenge (RFC 9110 §11.5): it stands in quotes, so it has none, and no backslash, of its own. */
 export const realmOption = v.optional(

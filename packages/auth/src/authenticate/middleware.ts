@@ -1,13 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import {
-  clientOf,
-  type Exchange,
-  type ExchangeObserver,
-  exchangeOf,
-  failExchange,
-  type GatewayError,
-} from '@postern/contracts'
-import { type Admission, admit } from '../admission.ts'
+import { clientOf, type Exchange, exchangeOf, failExchange, type GatewayError } from '@postern/contracts'
+import { type Admission, admit, watch } from '../admission.ts'
 import { addressKey, FailureLimit } from '../brute-force/failure-limit.ts'
 import { identityRefused, identityVerified } from '../channels.ts'
 import type { PassportStrategy } from '../passport/scheme-strategy.ts'
@@ -51,8 +44,6 @@ export function authenticate(
     },
   })
 }
-
-const NOBODY: ExchangeObserver = { onExchangeClosed() {} }
 
 /** One `authenticate()`; holds nothing of a request. */
 class Authentication {
@@ -122,8 +113,7 @@ class Authentication {
     next: Next,
   ): void {
     if (verdict instanceof Promise) {
-      // An exchange that nobody watches does not notice that its client has left.
-      exchange.observe(NOBODY)
+      watch(exchange)
       void verdict.then((later) => this.#decide(later, i, claimant, exchange, next))
     } else this.#decide(verdict, i, claimant, exchange, next)
   }

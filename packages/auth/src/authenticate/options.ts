@@ -6,7 +6,7 @@ import {
   failureLimitOption,
   type ResolvedFailureLimit,
 } from '../brute-force/options.ts'
-import { clockOption } from '../option-parts.ts'
+import { clockOption, errorsOption } from '../option-parts.ts'
 import { PassportScheme } from '../passport/passport-scheme.ts'
 import type { PassportStrategy, SchemeStrategy } from '../passport/scheme-strategy.ts'
 import type { Scheme } from '../scheme.ts'
@@ -45,7 +45,7 @@ const schema = v.strictObject({
   optional: v.optional(v.boolean('not a boolean'), false),
   credentials: v.optional(v.picklist(['pass', 'drop'], 'not "pass" or "drop"'), 'pass'),
   failureLimit: failureLimitOption,
-  errors: v.optional(v.picklist(['respond', 'next'], 'not "respond" or "next"'), 'respond'),
+  errors: errorsOption,
   clock: clockOption,
 })
 

@@ -1,10 +1,10 @@
-import { ConfigError, type ConfigFault, type Identity, nearest, pathText } from '@postern/contracts'
+import { type ConfigFault, type Identity, nearest, pathText } from '@postern/contracts'
 import { claimAt } from '../claim-path.ts'
 import { checkPart } from './check-part.ts'
 import { claimTest } from './claim-test.ts'
 import { byMethod, every, opposite, type Part, simple, some } from './outcome.ts'
 import { patternFault } from './pattern-fault.ts'
-import type { ClaimRule, Rule, RuleCheck, RuleParts } from './rule.ts'
+import type { ClaimRule, RuleCheck, RuleParts } from './rule.ts'
 
 type Path = readonly (string | number)[]
 
@@ -33,47 +33,25 @@ const MEMBERS: readonly (keyof RuleParts)[] = [
   'check',
 ]
 
-/** How a rule is read. */
-export interface RuleReading {
-  /** Where the rule stands, for faults. @default 'rule' */
-  readonly path?: string
-  /** Longest wait for the answer of each check, in milliseconds. */
-  readonly timeoutMs: number
-}
-
 /**
  * Checks a rule and makes a function of it.
  *
+ * @param timeoutMs longest wait for the answer of each check, in milliseconds
  * @param faults gets all that is wrong, by path; the function is of no use then
  */
-export function readRule(rule: unknown, reading: RuleReading, faults: ConfigFault[]): Part {
-  return new RuleReader(reading, faults).read(rule, [])
-}
-
-/**
- * Checks a rule and makes a function of it.
- *
- * @param subject whose rule it is: `authorize()`
- * @throws ConfigError with all faults
- */
-export function compileRule(rule: Rule, subject: string, reading: RuleReading): Part {
-  const faults: ConfigFault[] = []
-  const part = readRule(rule, reading, faults)
-  if (faults.length > 0) throw new ConfigError(subject, faults)
-  return part
+export function readRule(rule: unknown, timeoutMs: number, faults: ConfigFault[]): Part {
+  return new RuleReader(timeoutMs, faults).read(rule, [])
 }
 
 const HOLDS: Part = () => undefined
 
 class RuleReader {
-  readonly #root: string
   readonly #timeoutMs: number
   readonly #faults: ConfigFault[]
   #count = 0
   #isTooLarge = false
 
-  constructor({ path = 'rule', timeoutMs }: RuleReading, faults: ConfigFault[]) {
-    this.#root = path
+  constructor(timeoutMs: number, faults: ConfigFault[]) {
     this.#timeoutMs = timeoutMs
     this.#faults = faults
   }
@@ -213,7 +191,7 @@ class RuleReader {
   #fault(path: Path, message: string, received?: unknown, cure?: string): Part {
     const below = pathText(path)
     this.#faults.push({
-      path: below === '' || below.startsWith('[') ? this.#root + below : `${this.#root}.${below}`,
+      path: below === '' || below.startsWith('[') ? `rule${below}` : `rule.${below}`,
       message,
       ...(received !== undefined && { received }),
       ...(cure !== undefined && { cure }),

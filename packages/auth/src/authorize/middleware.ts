@@ -1,13 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import {
-  type Exchange,
-  type ExchangeObserver,
-  exchangeOf,
-  failExchange,
-  type GatewayError,
-  warnOnce,
-} from '@postern/contracts'
-import { type Admission, admissionOf } from '../admission.ts'
+import { type Exchange, exchangeOf, failExchange, type GatewayError, warnOnce } from '@postern/contracts'
+import { type Admission, admissionOf, watch } from '../admission.ts'
 import { bearerChallenge } from '../challenge.ts'
 import { accessDecided } from '../channels.ts'
 import { problem } from '../problems.ts'
@@ -20,8 +13,6 @@ type Next = (error?: unknown) => void
 
 /** The handler that {@link authorize} returns. */
 export type AuthorizeHandler = (req: IncomingMessage, res: ServerResponse, next: Next) => void
-
-const NOBODY: ExchangeObserver = { onExchangeClosed() {} }
 
 const ANONYMOUS: RuleFailure = Object.freeze({ part: 'authenticated' })
 
@@ -47,8 +38,7 @@ export function authorize(rule: Rule, options?: AuthorizeOptions): AuthorizeHand
     }
     const outcome = resolved.rule(identity, req)
     if (outcome instanceof Promise) {
-      // An exchange learns that it is over only when somebody wants to know.
-      exchange.observe(NOBODY)
+      watch(exchange)
       void outcome.then((later) => {
         // Whoever left while a check was asked hears nothing more, and nobody goes on for him.
         if (!exchange.closed && !res.headersSent) decide(resolved, exchange, later, next)

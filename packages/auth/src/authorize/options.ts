@@ -1,6 +1,6 @@
 import { ConfigError, type ConfigFault, type ErrorMode, faultsOf } from '@postern/contracts'
 import * as v from 'valibot'
-import { MAX_MS, nameOption, whole } from '../option-parts.ts'
+import { errorsOption, MAX_MS, nameOption, whole } from '../option-parts.ts'
 import { readRule } from './compile-rule.ts'
 import type { Part } from './outcome.ts'
 import type { Rule } from './rule.ts'
@@ -25,7 +25,7 @@ export interface ResolvedAuthorizeOptions {
 const schema = v.strictObject({
   timeoutMs: v.optional(whole(1, MAX_MS), 5_000),
   name: nameOption('authorize'),
-  errors: v.optional(v.picklist(['respond', 'next'], 'not "respond" or "next"'), 'respond'),
+  errors: errorsOption,
 })
 
 /**
@@ -36,7 +36,7 @@ const schema = v.strictObject({
 export function resolveAuthorizeOptions(rule: Rule, input: AuthorizeOptions = {}): ResolvedAuthorizeOptions {
   const faults: ConfigFault[] = []
   const result = v.safeParse(schema, input)
-  const part = readRule(rule, { timeoutMs: result.success ? result.output.timeoutMs : 1 }, faults)
+  const part = readRule(rule, result.success ? result.output.timeoutMs : 1, faults)
   if (!result.success) {
     const isObject = typeof input === 'object' && input !== null && !Array.isArray(input)
     if (isObject) faults.push(...faultsOf(result.issues, () => Object.keys(schema.entries)))

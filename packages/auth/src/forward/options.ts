@@ -9,7 +9,7 @@ import {
   systemClock,
 } from '@postern/contracts'
 import * as v from 'valibot'
-import { clockOption, fieldName } from '../option-parts.ts'
+import { clockOption, errorsOption, fieldName, nameOption } from '../option-parts.ts'
 import {
   endpointFault,
   exchangeKeysAt,
@@ -95,7 +95,6 @@ export interface ResolvedInternalToken {
   readonly claims: InternalTokenOptions['claims']
 }
 
-const NAME = 'not a name of 1 to 128 characters'
 const AUDIENCE = 'not a text of 1 to 1024 characters'
 const PATH = 'not a path of 1 to 256 characters'
 const path = v.pipe(
@@ -136,8 +135,8 @@ const schema = v.strictObject({
   token: v.optional(token),
   exchange: v.optional(tokenExchangeOption),
   credentials: v.optional(v.picklist(['pass', 'drop'], 'not "pass" or "drop"')),
-  errors: v.optional(v.picklist(['respond', 'next'], 'not "respond" or "next"'), 'respond'),
-  name: v.optional(v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME)), 'forward-identity'),
+  errors: errorsOption,
+  name: nameOption('forward-identity'),
   clock: clockOption,
 })
 

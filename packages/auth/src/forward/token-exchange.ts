@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import type { Clock } from '@postern/contracts'
 import { LRUCache } from 'lru-cache'
 import { providerFailed } from '../channels.ts'
+import { tokenId } from '../credentials/token-id.ts'
 import { createProviderAgent, fetchJson, ProviderError, shownUrl } from '../http-client.ts'
 import type { Soon } from '../scheme.ts'
 import { type ExchangeRequest, exchangeRequest, formEncoded, readExchangeAnswer } from './exchange-messages.ts'
@@ -43,7 +43,7 @@ export class TokenExchange {
 
   /** The token for a caller's token, or why there is none. At once when it is remembered; never rejects. */
   exchange(token: string): Soon<string | Refusal> {
-    const key = hash('sha256', token, 'base64url')
+    const key = tokenId(token)
     const known = this.#remembered.get(key)
     if (known !== undefined) {
       if (this.#clock.now() < known.untilMs) return known.answer

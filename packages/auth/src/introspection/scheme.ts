@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Exchange, Identity } from '@postern/contracts'
 import type { Agent } from 'undici'
 import { bearerChallenge, type ChallengeError } from '../challenge.ts'
 import { providerFailed } from '../channels.ts'
 import { certificateBinding } from '../client-certificate/binding.ts'
+import { tokenId } from '../credentials/token-id.ts'
 import { TokenSources } from '../credentials/token-sources.ts'
 import { withUser } from '../credentials/user-of.ts'
 import { createProviderAgent, fetchJson, shownUrl } from '../http-client.ts'
@@ -72,7 +72,7 @@ export class IntrospectionScheme implements Scheme {
 
   /** Asks anew about a token: it was revoked, say. */
   forget(token: string): void {
-    const id = idOf(token)
+    const id = tokenId(token)
     this.#answers.forget(id)
     this.#underWay.delete(id)
   }
@@ -89,13 +89,13 @@ export class IntrospectionScheme implements Scheme {
 
   recall(token: string, req: IncomingMessage): Verified | undefined {
     const { clock } = this.#options
-    const answer = this.#answers.good(idOf(token), clock.now(), clock.wallNow())
+    const answer = this.#answers.good(tokenId(token), clock.now(), clock.wallNow())
     return answer !== undefined && this.#isHeld(answer, req) ? answer.verified : undefined
   }
 
   verify(token: string, req: IncomingMessage): Soon<Verdict> {
     const { clock } = this.#options
-    const id = idOf(token)
+    const id = tokenId(token)
     const nowMs = clock.now()
     const good = this.#answers.good(id, nowMs, clock.wallNow())
     if (good !== undefined) return this.#isHeld(good, req) ? good.verified : NOT_BOUND
@@ -211,11 +211,6 @@ export class IntrospectionScheme implements Scheme {
     if (!bound) return true
     return certificateBinding(verified.identity.claims, req, this.#options.certificateHeader) === undefined
   }
-}
-
-/** 32 bytes as a text of 32 one-byte characters: the shortest key that JavaScript compares quickly. */
-function idOf(token: string): string {
-  return hash('sha256', token, 'binary')
 }
 
 function isRefused(value: Outcome | Identity): value is Refused {

@@ -1,7 +1,8 @@
+import { isSameKey } from './key-material.ts'
 import type { JwtAlgorithm, VerificationKey } from './key-set.ts'
 
 /** A token is tried with so many keys at most: a client must not choose how much work it makes. */
-const MAX_CANDIDATES = 4
+export const MAX_CANDIDATES = 4
 const NONE: readonly VerificationKey[] = Object.freeze([])
 
 /** The keys of one algorithm. */
@@ -80,10 +81,5 @@ export function succeed(before: readonly VerificationKey[], after: readonly Veri
 
 /** The same `kid` with other material is another key, and so is the same material for other algorithms. */
 function isSame(a: VerificationKey, b: VerificationKey): boolean {
-  return (
-    a.kid === b.kid &&
-    a.key.equals(b.key) &&
-    a.algorithms.size === b.algorithms.size &&
-    [...a.algorithms].every((algorithm) => b.algorithms.has(algorithm))
-  )
+  return a.kid === b.kid && isSameKey(a, b)
 }

@@ -14,12 +14,13 @@ import { type CertificateHeader, certificateHeaderOption } from '../client-certi
 import { type TokenSource, tokenSourcesOption } from '../credentials/token-sources.ts'
 import { clockOption, functionOption, MAX_MS, milliseconds, nameOption, realmOption, whole } from '../option-parts.ts'
 import type { ClaimRules } from './claims.ts'
+import { keyFromJwk, keysFromJwks } from './json-web-keys.ts'
+import { keyFromKeyObject, keyFromPem, keyFromSecret } from './key-material.ts'
 import { JWT_ALGORITHMS, type JwtAlgorithm, type KeySet, type VerificationKey } from './key-set.ts'
 import { RemoteKeys } from './remote-keys.ts'
 import { REMOTE_KEYS_OPTION_NAMES, type RemoteKeysOptions, remoteKeysOption } from './remote-options.ts'
 import type { ResolvedRevocation, RevocationCheck } from './revocation.ts'
 import { StaticKeys } from './static-keys.ts'
-import { keyFromJwk, keyFromKeyObject, keyFromPem, keyFromSecret, keysFromJwks } from './verification-keys.ts'
 
 /** An issuer of tokens: what its tokens must say, and the keys that sign them. Exactly one of `secret`, `publicKey`, `jwks` and `jwksUri`. */
 export interface JwtIssuerOptions {

@@ -1,18 +1,6 @@
 import { haveCommonAlgorithm } from './key-material.ts'
 import { JWT_ALGORITHMS, type JwtAlgorithm, type KeySet, type VerificationKey } from './key-set.ts'
-
-/** A token is tried with so many keys at most: a client must not choose how much work it makes. */
-const MAX_CANDIDATES = 4
-
-/** The keys of one algorithm. */
-interface Shelf {
-  readonly byKid: ReadonlyMap<string, readonly VerificationKey[]>
-  /** Keys that the configuration gives no `kid`: they may be meant by any. */
-  readonly withoutKid: readonly VerificationKey[]
-  readonly all: readonly VerificationKey[]
-}
-
-const NONE: readonly VerificationKey[] = Object.freeze([])
+import { KeyTable, MAX_CANDIDATES } from './key-table.ts'
 
 /**
  * Keys that stand in the configuration. They never change, and every answer is made ahead.
@@ -21,7 +9,7 @@ const NONE: readonly VerificationKey[] = Object.freeze([])
  * keys that have no `kid` are tried. A token without `kid` is tried with all keys of its algorithm, when these are few enough.
  */
 export class StaticKeys implements KeySet {
-  readonly #shelves: ReadonlyMap<JwtAlgorithm, Shelf>
+  readonly #table: KeyTable
 
   /**
    * @param keys at most four without a `kid` for an algorithm; no `kid` twice for an algorithm
@@ -29,13 +17,12 @@ export class StaticKeys implements KeySet {
    */
   constructor(keys: readonly VerificationKey[]) {
     checkKids(keys)
-    this.#shelves = new Map(JWT_ALGORITHMS.map((algorithm) => [algorithm, shelfOf(keys, algorithm)]))
+    checkNameless(keys)
+    this.#table = new KeyTable(keys, JWT_ALGORITHMS)
   }
 
   keysFor(kid: string | undefined, algorithm: JwtAlgorithm): readonly VerificationKey[] {
-    const shelf = this.#shelves.get(algorithm)
-    if (shelf === undefined) return NONE
-    return kid === undefined ? shelf.all : (shelf.byKid.get(kid) ?? shelf.withoutKid)
+    return this.#table.find(kid, algorithm).keys
   }
 
   keepFresh(): void {}
@@ -51,18 +38,12 @@ function checkKids(keys: readonly VerificationKey[]): void {
   }
 }
 
-function shelfOf(keys: readonly VerificationKey[], algorithm: JwtAlgorithm): Shelf {
-  const all = keys.filter((key) => key.algorithms.has(algorithm))
-  const withoutKid = all.filter((key) => key.kid === undefined)
-  if (withoutKid.length > MAX_CANDIDATES)
+function checkNameless(keys: readonly VerificationKey[]): void {
+  for (const algorithm of JWT_ALGORITHMS) {
+    const nameless = keys.filter((key) => key.kid === undefined && key.algorithms.has(algorithm))
+    if (nameless.length <= MAX_CANDIDATES) continue
     throw new Error(
-      `has ${withoutKid.length} keys without a kid for ${algorithm}; at most ${MAX_CANDIDATES} are tried: give each its kid`,
+      `has ${nameless.length} keys without a kid for ${algorithm}; at most ${MAX_CANDIDATES} are tried: give each its kid`,
     )
-  const named = all.filter((key) => key.kid !== undefined)
-  return {
-    byKid: new Map(named.map((key) => [key.kid!, [key]])),
-    withoutKid,
-    // Trying some of many would let a token pass or fail by the order in which the keys are written.
-    all: all.length > MAX_CANDIDATES ? withoutKid : all,
   }
 }

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { tokenId } from '../credentials/token-id.ts'
 import type { Verified } from '../scheme.ts'
 import type { VerificationKey } from './key-set.ts'
 import type { JwtIssuer } from './options.ts'
@@ -58,7 +58,7 @@ export class VerifiedTokens {
   get(token: string, nowMs: number): VerifiedToken | undefined {
     const tokens = this.#tokens
     if (tokens === undefined) return undefined
-    const id = idOf(token)
+    const id = tokenId(token)
     const entry = tokens.get(id)
     if (entry === undefined || this.isHeld(entry, nowMs)) return entry
     tokens.delete(id)
@@ -66,16 +66,11 @@ export class VerifiedTokens {
   }
 
   set(token: string, entry: VerifiedToken): void {
-    this.#tokens?.set(idOf(token), entry, { size: ENTRY_BYTES + token.length * BYTES_OF_TOKEN_BYTE })
+    this.#tokens?.set(tokenId(token), entry, { size: ENTRY_BYTES + token.length * BYTES_OF_TOKEN_BYTE })
   }
 
   clear(): void {
     this.#era++
     this.#tokens?.clear()
   }
-}
-
-/** 32 bytes as a text of 32 one-byte characters: the shortest key that JavaScript compares quickly. */
-function idOf(token: string): string {
-  return hash('sha256', token, 'binary')
 }

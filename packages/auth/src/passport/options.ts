@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { ConfigError, faultsOf } from '@postern/contracts'
 import * as v from 'valibot'
-import { functionOption, MAX_MS, whole } from '../option-parts.ts'
+import { functionOption, MAX_MS, name, whole } from '../option-parts.ts'
 
 /** How a strategy of passport's ecosystem is read. */
 export interface PassportSchemeOptions {
@@ -34,11 +34,9 @@ export interface IdentityParts {
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
-const NAME = 'not a name of 1 to 128 characters'
-
 const schema = v.strictObject(
   {
-    name: v.optional(v.pipe(v.string(NAME), v.nonEmpty(NAME), v.maxLength(128, NAME))),
+    name: v.optional(name),
     finds: v.optional(functionOption<NonNullable<PassportSchemeOptions['finds']>>()),
     identity: v.optional(functionOption<NonNullable<PassportSchemeOptions['identity']>>()),
     timeoutMs: v.optional(whole(1, MAX_MS), 10_000),

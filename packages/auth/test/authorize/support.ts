@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import type { Identity } from '@postern/contracts'
-import { compileRule } from '../../src/authorize/compile-rule.ts'
+import { ConfigError, type ConfigFault, type Identity } from '@postern/contracts'
+import { readRule } from '../../src/authorize/compile-rule.ts'
 import type { Outcome } from '../../src/authorize/outcome.ts'
 import type { Rule } from '../../src/authorize/rule.ts'
 import { identityOf } from '../../src/scheme.ts'
@@ -12,7 +12,10 @@ export function callerOf(parts: Partial<Omit<Identity, 'scopes'>> & { scopes?: r
 /** What a rule says of a caller. */
 export function outcomeOf(rule: Rule, caller: Identity, method = 'GET'): Outcome | Promise<Outcome> {
   const req = { method } as IncomingMessage
-  return compileRule(rule, 'authorize()', { timeoutMs: 1_000 })(caller, req)
+  const faults: ConfigFault[] = []
+  const part = readRule(rule, 1_000, faults)
+  if (faults.length > 0) throw new ConfigError('authorize()', faults)
+  return part(caller, req)
 }
 
 /** The part that failed; `'allowed'` when the rule holds. */

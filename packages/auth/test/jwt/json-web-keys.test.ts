@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { keyFromJwk, keysFromJwks } from '../../src/jwt/json-web-keys.ts'
 import { JWT_ALGORITHMS, type JwtAlgorithm } from '../../src/jwt/key-set.ts'
-import { keyFromJwk, keysFromJwks } from '../../src/jwt/verification-keys.ts'
 import { ecPair, encode, jwkOf, rsaOf, rsaPair } from './tokens.ts'
 
 const rsa = jwkOf(rsaPair().publicKey)

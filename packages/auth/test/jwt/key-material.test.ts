@@ -1,7 +1,7 @@
 import { createPublicKey, createSecretKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { keyFromKeyObject, keyFromPem, keyFromSecret } from '../../src/jwt/key-material.ts'
 import { JWT_ALGORITHMS, type JwtAlgorithm } from '../../src/jwt/key-set.ts'
-import { keyFromKeyObject, keyFromPem, keyFromSecret } from '../../src/jwt/verification-keys.ts'
 import { ecPair, jwkOf, rsaPair } from './tokens.ts'
 
 /** Of a P-256 key; its dates are over. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { keyFromKeyObject, keyFromSecret } from '../../src/jwt/key-material.ts'
 import { StaticKeys } from '../../src/jwt/static-keys.ts'
-import { keyFromKeyObject, keyFromSecret } from '../../src/jwt/verification-keys.ts'
 import { ecPair, rsaPair } from './tokens.ts'
 
 const es = (kid?: string) => keyFromKeyObject(ecPair('P-256').publicKey, ['ES256'], kid)
