@@ -8,7 +8,7 @@ import {
   type OutgoingEdits,
   warnOnce,
 } from '@postern/contracts'
-import { type Admission, admissionOf } from '../admission.ts'
+import { type Admission, admissionOf, watch } from '../admission.ts'
 import { bearerChallenge } from '../challenge.ts'
 import { identityRefused } from '../channels.ts'
 import { ProviderError } from '../http-client.ts'
@@ -67,6 +67,7 @@ export class Forwarder {
     const given = exchanged === undefined ? undefined : this.#exchangedFor(exchange, admission, exchanged.schemes)
     // What is remembered costs no promise.
     if (minted instanceof Promise || given instanceof Promise) {
+      watch(exchange)
       void Promise.all([minted, given]).then((tokens) => {
         // The client may have left meanwhile, or a limit of time may have ended the exchange.
         if (!exchange.closed && !res.headersSent) this.#send(passage, admission, lines, tokens)

@@ -435,4 +435,37 @@ describe('an internal token', () => {
     expect((await request(served.url)).status).toBe(200)
     expect(wentOn).toBe(1)
   })
+
+  // An exchange notices that its client has left only when somebody watches it. With a logger or a gateway in front somebody did;
+  // without, the request went on to the handlers behind.
+  test('also where nobody else watches the exchange', async () => {
+    const waiting: ((token: string) => void)[] = []
+    const issuer: InternalIssuer = {
+      ...internalIssuer({ issuer: 'x' }),
+      mint: () => new Promise((resolve) => void waiting.push(resolve)),
+    }
+    let wentOn = 0
+    const app = express()
+    app.use(admission({ good: alice }), forwardIdentity({ token: { issuer, audience: 'orders' } }))
+    app.use((_req, res) => {
+      wentOn++
+      res.end()
+    })
+    let over = 0
+    const served = await using(
+      serve((req, res) => {
+        res.once('close', () => void over++)
+        app(req, res)
+      }),
+    )
+    const aborter = new AbortController()
+    const left = request(served.url, { headers: BEARER, signal: aborter.signal }).catch((error) => error as Error)
+    await eventually(() => expect(waiting).toHaveLength(1))
+    aborter.abort()
+    await left
+    await eventually(() => expect(over).toBe(1))
+    waiting[0]!('token')
+    expect((await request(served.url)).status).toBe(200)
+    expect(wentOn).toBe(1)
+  })
 })
